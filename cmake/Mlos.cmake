@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+# How this project declares its parts: one static library, one test program and at most one benchmark program a folder.
+
+option(MLOS_BUILD_TESTS "Build the unit tests" ON)
+option(MLOS_BUILD_BENCHMARKS "Build the micro-benchmarks" OFF)
+option(MLOS_BUILD_FUZZERS "Build the libFuzzer targets (needs clang)" OFF)
+option(MLOS_WERROR "Treat warnings as errors" ON)
+set(MLOS_SANITIZE "" CACHE STRING "Value for -fsanitize=, for example address,undefined")
+
+find_program(MLOS_CCACHE ccache)
+if(MLOS_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_C_COMPILER_LAUNCHER ${MLOS_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${MLOS_CCACHE})
+endif()
+find_program(MLOS_MOLD mold)
+if(MLOS_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_library(mlos_options INTERFACE)
+target_include_directories(mlos_options INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+target_compile_options(mlos_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers)
+if(MLOS_WERROR)
+  target_compile_options(mlos_options INTERFACE -Werror)
+endif()
+if(MLOS_SANITIZE)
+  add_compile_options(-fsanitize=${MLOS_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${MLOS_SANITIZE})
+endif()
+
+find_package(Threads REQUIRED)
+if(MLOS_BUILD_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+
+# mlos_library(NAME SRCS a.cc ... [DEPS mlos_base ...]): the static library of one folder.
+function(mlos_library name)
+  cmake_parse_arguments(ARG "" "" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SRCS})
+  target_link_libraries(${name} PUBLIC mlos_options Threads::Threads ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+endfunction()
+
+# mlos_test(NAME SRCS a_test.cc ... [DEPS ...] [ENV VAR=value ...]): the GoogleTest program of one folder.
+function(mlos_test name)
+  if(NOT MLOS_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SRCS;DEPS;ENV" ${ARGN})
+  add_executable(${name} ${ARG_SRCS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(${name} PRIVATE mlos_options ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE MLOS_SOURCE_DIR="${CMAKE_SOURCE_DIR}" MLOS_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ARG_ENV}" TIMEOUT 300)
+endfunction()
+
+# mlos_plugin(NAME SRCS ... [DEPS ...]): an SMI plugin, <build>/bin/plugins/libmlos_<name>.so. Sees include/ only, never src/.
+function(mlos_plugin name)
+  cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
+  add_library(mlos_plugin_${name} MODULE ${ARG_SRCS})
+  set_target_properties(mlos_plugin_${name} PROPERTIES
+    OUTPUT_NAME mlos_${name} LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/plugins
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  target_include_directories(mlos_plugin_${name} PRIVATE ${CMAKE_SOURCE_DIR}/include)
+  target_compile_options(mlos_plugin_${name} PRIVATE -Wall -Wextra $<$<BOOL:${MLOS_WERROR}>:-Werror>)
+  target_link_libraries(mlos_plugin_${name} PRIVATE Threads::Threads ${ARG_DEPS})
+  target_link_options(mlos_plugin_${name} PRIVATE -Wl,--no-undefined)
+endfunction()
+
+# mlos_benchmark(NAME SRCS a_benchmark.cc ... [DEPS ...]): the Google Benchmark program of one folder.
+function(mlos_benchmark name)
+  if(NOT MLOS_BUILD_BENCHMARKS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
+  find_package(benchmark REQUIRED)
+  add_executable(${name} ${ARG_SRCS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/benchmarks)
+  target_link_libraries(${name} PRIVATE mlos_options ${ARG_DEPS} benchmark::benchmark benchmark::benchmark_main)
+endfunction()
+
+# mlos_fuzzer(NAME SRCS a_fuzz.cc ... [DEPS ...]): a libFuzzer target with its corpus in fuzz/corpus/<name>.
+function(mlos_fuzzer name)
+  if(NOT MLOS_BUILD_FUZZERS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
+  add_executable(fuzz_${name} ${ARG_SRCS})
+  set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  target_link_libraries(fuzz_${name} PRIVATE mlos_options ${ARG_DEPS})
+  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+endfunction()
