@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Native conversion: a checkpoint folder as Hugging Face lays it out becomes an ONNX graph whose initializers point into the
+// original weight file. No interpreter, no second copy of the weights.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "infer/model_interface.h"
+
+namespace mlos::convert {
+
+struct ConvertOptions {
+  std::string task;  // "" = from config.json's architectures
+};
+
+// Pooling of a sentence-transformers package, already in the graph.
+struct ConvertResult {
+  std::string onnx;           // bytes of model.onnx; external data locations are relative to the package folder
+  std::string architecture;   // "bert"
+  std::string task;           // "feature-extraction", "sentence-similarity", "fill-mask", ...
+  std::vector<TensorSpec> inputs;
+  std::vector<TensorSpec> outputs;
+  std::vector<std::string> source_files;     // weight files the graph points into, relative
+  std::vector<std::string> ignored_tensors;  // with the reason in brackets
+  uint64_t parameter_count = 0;
+  uint32_t max_length = 0;  // tokens the position table allows
+};
+
+// True when the folder holds something Convert may know: config.json and a weight file.
+bool LooksConvertible(const std::filesystem::path& package_dir);
+
+// Reads headers only, milliseconds. kUnimplemented names the architecture, config value or tensor that is not supported;
+// kDataLoss a damaged file. Writes nothing.
+Result<ConvertResult> Convert(const std::filesystem::path& package_dir, const ConvertOptions& options);
+
+}  // namespace mlos::convert

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// One inference, independent of the protocol it came by: what is asked (Request), what is answered (Response), where
+// the answer goes (ResponseSink).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "tensor/tensor.h"
+
+namespace mlos {
+
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+
+enum class Priority { kRealtime, kHigh, kNormal, kBatch };
+
+// Set once by whoever gives up; looked at by whoever works. Thread-safe.
+class CancelToken {
+ public:
+  void Cancel() { cancelled_.store(true, std::memory_order_release); }
+  bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
+
+ private:
+  std::atomic<bool> cancelled_{false};
+};
+
+struct ChatMessage {
+  std::string role;
+  std::string content;
+};
+
+// Text generation. Ranges as in smi_generate_params; the front end has checked them.
+struct Generation {
+  std::string prompt;                 // used when messages is empty
+  std::vector<ChatMessage> messages;  // formatted with the model's chat template
+  std::vector<std::string> stop;
+  uint32_t max_tokens = 0;  // 0 = until the context is full
+  float temperature = 0.8F;
+  float top_p = 0.95F;
+  float min_p = 0.05F;
+  float repeat_penalty = 1.0F;
+  int32_t top_k = 40;
+  uint64_t seed = 0;  // 0 = random
+  bool stream = false;  // text goes to ResponseSink::OnText piece by piece
+};
+
+struct Request {
+  std::string model_id;    // "namespace/name@version"
+  std::string request_id;  // of the client, or made by the front end
+  // Exactly one of the three is filled.
+  std::vector<NamedTensor> inputs;
+  std::vector<std::string> texts;  // for a model whose package tokenizes (ModelInterface::accepts_text)
+  std::optional<Generation> generation;
+
+  std::vector<std::string> outputs;  // names wanted; empty = all
+  Priority priority = Priority::kNormal;
+  int64_t deadline_ns = 0;  // CLOCK_MONOTONIC; 0 = none
+  std::shared_ptr<CancelToken> cancel;  // may be null
+};
+
+enum class FinishReason { kNone, kStop, kLength, kCancelled };
+std::string_view FinishReasonName(FinishReason reason);  // "stop", "length", "cancelled", ""
+
+// All times in nanoseconds.
+struct Timing {
+  int64_t queue_ns = 0;     // admitted -> started
+  int64_t prepare_ns = 0;   // tokenizing, defaults
+  int64_t compute_ns = 0;   // inside the engine; for generation: prompt + evaluation
+  int64_t total_ns = 0;     // admitted -> answered
+  int64_t prompt_ns = 0;    // generation only
+  int64_t eval_ns = 0;      // generation only
+};
+
+struct Response {
+  std::vector<NamedTensor> outputs;
+  std::string text;  // generation: all of it, also when it was streamed
+  FinishReason finish = FinishReason::kNone;
+  uint32_t prompt_tokens = 0;  // generation, and text inputs that were tokenized
+  uint32_t completion_tokens = 0;
+  std::vector<std::string> warnings;  // for people: "input 2 was truncated from 312 to 256 tokens"
+  std::string model_version;
+  Timing timing;
+};
+
+// Calls never overlap; they come from any thread. OnDone comes exactly once and last.
+class ResponseSink {
+ public:
+  virtual ~ResponseSink() = default;
+  // Streamed text, whole UTF-8 characters. False = stop generating; OnDone follows.
+  virtual bool OnText(std::string_view piece) {
+    (void)piece;
+    return true;
+  }
+  // `response` is meaningful only when `status` is OK.
+  virtual void OnDone(Status status, Response response) = 0;
+};
+
+}  // namespace mlos

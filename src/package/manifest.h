@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// manifest.yaml, version 1: what a package is and how to run it. Format: docs/formats/manifest.md.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "infer/model_interface.h"
+
+namespace mlos::package {
+
+struct PackageFile {
+  std::string path;  // relative, inside the package
+  uint64_t size_bytes = 0;
+  std::string sha256;  // 64 lower-case hex digits
+};
+
+struct ExecutionFile {
+  std::string path;
+  std::string format;           // "onnx", "gguf", ...
+  std::string type = "single";  // single | encoder | decoder | text_encoder | vision_encoder
+};
+
+// How text becomes token inputs (spec.text); present when the package brings a tokenizer for a tensor model.
+struct TextSpec {
+  std::string tokenizer = "tokenizer.json";  // file in the package
+  uint32_t max_length = 0;                   // tokens, special ones included; 0 = no limit
+  std::string output;                        // what a client that sends text gets first, e.g. "sentence_embedding"
+  // Post-processing for graphs that end in token embeddings; empty when the graph pools itself.
+  std::string pooling;  // "", "mean", "cls", "max"
+  bool normalize = false;
+  std::string pooling_input;  // output that is pooled, e.g. "last_hidden_state"
+};
+
+// How the executed file was made from the source files (spec.conversion).
+struct Conversion {
+  std::string converter;  // "mlos-native"
+  std::string version;
+  std::string architecture;
+  std::string task;
+  std::vector<PackageFile> sources;
+  std::string graph_sha256;
+};
+
+struct Requirements {
+  double cpu_min_cores = 1;
+  double cpu_recommended_cores = 1;
+  double memory_min_gb = 0;
+  double memory_recommended_gb = 0;
+  double storage_min_gb = 0;
+};
+
+struct Manifest {
+  std::string api_version = "axon.mlos.io/v1";
+  std::string kind = "Model";
+  // metadata
+  std::string namespace_;
+  std::string name;
+  std::string version;   // label asked for, e.g. "latest"
+  std::string revision;  // commit, or "sha256-..." of the file list for local packages
+  std::string description;
+  std::string license;
+  std::string homepage;
+  std::string created;  // RFC 3339
+  std::vector<std::string> tags;
+  // spec
+  std::string framework_name;
+  std::string framework_version;
+  std::string format_type;       // what was downloaded: safetensors, onnx, gguf, ...
+  std::string execution_format;  // what is executed: onnx, gguf
+  std::vector<PackageFile> files;
+  std::vector<ExecutionFile> execution_files;
+  std::vector<TensorSpec> inputs;   // read from the model file, never guessed
+  std::vector<TensorSpec> outputs;
+  std::optional<TextSpec> text;
+  std::optional<Conversion> conversion;
+  Requirements requirements;
+  // distribution
+  std::string source_url;       // where it came from; no credentials
+  std::string registry;         // "huggingface", "local", ...
+};
+
+// Parses and validates. Errors carry "line N:" and the key. Accepts what the original wrote where it is unambiguous
+// (apiVersion "v1"; unknown keys are kept out, not refused).
+Result<Manifest> ParseManifest(std::string_view yaml);
+
+// Deterministic YAML; ParseManifest(WriteManifest(m)) gives m back.
+std::string WriteManifest(const Manifest& manifest);
+
+Result<Manifest> ReadManifest(const std::filesystem::path& file);
+
+}  // namespace mlos::package

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model loaded by a plugin, as the rest of the host sees it. The only other folder that knows SMI is plugins/.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "infer/model_interface.h"
+#include "infer/request.h"
+
+namespace mlos::plugin {
+
+struct LoadOptions {
+  std::filesystem::path package_dir;
+  std::filesystem::path model_path;  // the file or folder to execute
+  std::string format;                // "onnx", "gguf", ...
+  uint32_t n_threads = 0;            // 0 = the plugin decides
+  uint32_t context_length = 0;
+  uint32_t max_sequences = 0;
+  std::vector<std::pair<std::string, std::string>> options;
+};
+
+struct InstanceStats {
+  uint64_t calls_ok = 0;
+  uint64_t calls_failed = 0;
+  uint32_t running = 0;
+  int64_t busy_ns = 0;
+  uint64_t tokens_prompt = 0;
+  uint64_t tokens_generated = 0;
+  uint64_t private_bytes = 0;
+};
+
+struct Estimate {
+  uint64_t private_bytes = 0;
+  uint64_t mapped_bytes = 0;
+  uint64_t device_bytes = 0;
+  uint64_t per_call_bytes = 0;
+};
+
+// Thread-safe. The destructor waits for running calls, then unloads. In process today; a worker process later.
+class Instance {
+ public:
+  virtual ~Instance() = default;
+  virtual const ModelInterface& interface() const = 0;
+  virtual const std::string& plugin_id() const = 0;
+  virtual InstanceStats stats() const = 0;
+  // Starts the call; `sink` gets the answer exactly once, possibly before this returns and on any thread. Uses inputs
+  // (checked against the interface: names, dtypes, shapes; outputs of the plugin are checked likewise), outputs,
+  // generation, deadline_ns and cancel of the request; `texts` must be empty. A cancelled request is told to the plugin
+  // within a few milliseconds.
+  virtual void Run(Request request, std::unique_ptr<ResponseSink> sink) = 0;
+};
+
+struct PluginDescription {
+  std::string id;
+  std::string version;
+  std::string engine_version;
+  std::filesystem::path path;
+  std::vector<std::string> formats;
+  std::vector<std::string> frameworks;
+  std::vector<std::string> capabilities;
+};
+
+// The plugins of one process. Thread-safe after Open.
+class PluginRegistry {
+ public:
+  virtual ~PluginRegistry() = default;
+  // Opens every libmlos_*.so in `dirs` (missing folders are skipped). A library that fails to load or speaks another SMI
+  // version is left out and told in `errors`. `log` gets what plugins log.
+  static Result<std::unique_ptr<PluginRegistry>> Open(const std::vector<std::filesystem::path>& dirs,
+                                                      std::vector<Status>* errors);
+  virtual std::vector<PluginDescription> List() const = 0;
+  // Id of the plugin for an execution format; kUnimplemented, naming what is there, when none has it.
+  virtual Result<std::string> ForFormat(const std::string& format) const = 0;
+  virtual Result<Estimate> EstimateModel(const std::string& plugin_id, const LoadOptions& options) = 0;
+  // Blocks while the model loads. The instance keeps its plugin open.
+  virtual Result<std::unique_ptr<Instance>> Load(const std::string& plugin_id, const LoadOptions& options) = 0;
+};
+
+}  // namespace mlos::plugin

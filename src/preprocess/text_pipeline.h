@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text -> token tensors with the package's tokenizer.json, and pooling of token embeddings for graphs that do not pool.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "infer/model_interface.h"
+#include "infer/request.h"
+
+namespace mlos::preprocess {
+
+struct TextOptions {
+  std::filesystem::path tokenizer_file;
+  uint32_t max_length = 0;    // tokens, special ones included; 0 = no limit
+  std::string pooling;        // "", "mean", "cls", "max": applied by PostProcess
+  bool normalize = false;     // L2, eps 1e-12
+  std::string pooling_input;  // output to pool
+};
+
+struct EncodedText {
+  // INT64 [batch, sequence], padded to the longest: input_ids, attention_mask, token_type_ids, as far as `interface`
+  // declares them.
+  std::vector<NamedTensor> inputs;
+  std::vector<std::string> warnings;  // one per truncated text: from how many tokens to how many
+  uint32_t tokens = 0;                // padding not counted
+};
+
+// Thread-safe.
+class TextPipeline {
+ public:
+  virtual ~TextPipeline() = default;
+  // kUnimplemented when the tokenizer has a component the library does not know.
+  static Result<std::unique_ptr<TextPipeline>> Load(const TextOptions& options);
+  virtual Result<EncodedText> Encode(const std::vector<std::string>& texts, const ModelInterface& interface) const = 0;
+  // Adds "sentence_embedding" FP32 [batch, width] in front when options.pooling is set; else leaves outputs alone.
+  virtual Status PostProcess(const std::vector<NamedTensor>& encoded_inputs, std::vector<NamedTensor>* outputs) const = 0;
+};
+
+// What a sentence-transformers folder says (modules.json, 1_Pooling/config.json, sentence_bert_config.json,
+// tokenizer_config.json): max length, pooling, normalisation. Used at install time to fill the manifest's spec.text.
+struct SentenceConfig {
+  bool is_sentence_transformer = false;
+  std::vector<std::string> pooling;  // "mean", "cls", "max", ...: concatenated in this order
+  bool normalize = false;
+  uint32_t max_length = 0;
+};
+Result<SentenceConfig> ReadSentenceConfig(const std::filesystem::path& package_dir);
+
+}  // namespace mlos::preprocess

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one door: everything a front end may ask of the machine. Front ends see this header and nothing below it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "infer/model_interface.h"
+#include "infer/request.h"
+
+namespace mlos::serving {
+
+struct RegisterRequest {
+  std::string model_id;          // "namespace/name@version"; required
+  std::string path;              // package folder or model file; may be empty when manifest_path is given
+  std::string manifest_path;     // may be empty: <path>/manifest.yaml when it exists
+  std::string plugin_id;         // empty: chosen by execution format
+  std::string execution_format;  // empty: from the manifest, else detected from the file
+  std::string framework;         // informative
+  std::string description;       // informative
+};
+
+enum class ModelState { kRegistered, kLoading, kReady, kFailed };
+std::string_view ModelStateName(ModelState state);  // "registered" "loading" "ready" "failed"
+
+struct ModelStatus {
+  std::string id;
+  std::string name;         // of the manifest
+  std::string version;      // revision (commit) of the package, or the version of the id
+  ModelState state = ModelState::kRegistered;
+  std::string error;        // kFailed: why
+  std::string plugin_id;
+  std::string framework;
+  std::string execution_format;
+  std::string path;
+  std::string description;
+  std::shared_ptr<const ModelInterface> interface;  // null until loaded once
+  uint64_t requests_ok = 0;
+  uint64_t requests_failed = 0;
+  int64_t load_ns = 0;      // how long the last load took
+  int64_t registered_unix_ns = 0;
+};
+
+struct PluginStatus {
+  std::string id;
+  std::string version;
+  std::string engine_version;
+  std::string path;
+  std::vector<std::string> formats;
+  std::vector<std::string> frameworks;
+  std::vector<std::string> capabilities;  // "execute", "generate", ...
+  std::vector<std::string> models;        // ids loaded by it
+};
+
+struct ServerStats {
+  uint64_t requests_total = 0;
+  uint64_t requests_ok = 0;
+  uint64_t requests_failed = 0;
+  int64_t latency_sum_ns = 0;  // of all answered requests
+  int64_t uptime_ns = 0;
+  uint64_t queued = 0;
+  uint64_t running = 0;
+};
+
+struct ScanResult {
+  std::vector<std::string> registered;               // ids that are new
+  std::vector<std::pair<std::string, Status>> failed;
+};
+
+// Thread-safe.
+class Service {
+ public:
+  virtual ~Service() = default;
+
+  // --- request path: never block ---
+
+  using DescribeCallback = std::function<void(Result<std::shared_ptr<const ModelInterface>>)>;
+  // The interface of a registered model, loading it first when needed. `done` runs exactly once, inline when the model
+  // is ready, else later on another thread. kNotFound for an unknown id. An id without "@version" means "@latest".
+  virtual void Describe(const std::string& model_id, DescribeCallback done) = 0;
+
+  // `sink` gets the answer, whatever happens; possibly before Infer returns.
+  virtual void Infer(Request request, std::unique_ptr<ResponseSink> sink) = 0;
+
+  virtual std::vector<ModelStatus> ListModels() = 0;
+  virtual Result<ModelStatus> GetModel(const std::string& model_id) = 0;
+  virtual std::vector<PluginStatus> ListPlugins() = 0;
+  virtual ServerStats Stats() = 0;
+  // True while requests are accepted: false during start-up and drain.
+  virtual bool Ready() = 0;
+
+  // --- control path: these block, for seconds when a model loads; never call them on an I/O thread ---
+
+  // Loads the model, or fails and changes nothing. Registering an id again replaces it when the new one loads.
+  virtual Result<ModelStatus> RegisterModel(const RegisterRequest& request) = 0;
+  // Waits for the requests in flight, unloads, forgets.
+  virtual Status UnregisterModel(const std::string& model_id) = 0;
+  // Registers every package in the store that is not registered yet.
+  virtual Result<ScanResult> ScanModels() = 0;
+};
+
+}  // namespace mlos::serving
