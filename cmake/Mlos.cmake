@@ -54,9 +54,11 @@ function(mlos_test name)
   set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ARG_ENV}" TIMEOUT 300)
 endfunction()
 
-# mlos_plugin(NAME SRCS ... [DEPS ...]): an SMI plugin, <build>/bin/plugins/libmlos_<name>.so. Sees include/ only, never src/.
+# mlos_plugin(NAME SRCS ... [DEPS ...] [CARRIES file.so ...]): an SMI plugin, <build>/bin/plugins/libmlos_<name>.so. Sees
+# include/ only, never src/. Shared libraries it CARRIES are copied to <build>/bin/plugins/lib, where it looks for them first,
+# so that the bin folder runs in place and can be moved as a whole.
 function(mlos_plugin name)
-  cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SRCS;DEPS;CARRIES" ${ARGN})
   add_library(mlos_plugin_${name} MODULE ${ARG_SRCS})
   set_target_properties(mlos_plugin_${name} PROPERTIES
     OUTPUT_NAME mlos_${name} LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/plugins
@@ -65,6 +67,27 @@ function(mlos_plugin name)
   target_compile_options(mlos_plugin_${name} PRIVATE -Wall -Wextra $<$<BOOL:${MLOS_WERROR}>:-Werror>)
   target_link_libraries(mlos_plugin_${name} PRIVATE Threads::Threads ${ARG_DEPS})
   target_link_options(mlos_plugin_${name} PRIVATE -Wl,--no-undefined)
+  if(ARG_CARRIES)
+    set_target_properties(mlos_plugin_${name} PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "$ORIGIN/lib")
+    mlos_carry(mlos_plugin_${name} ${ARG_CARRIES})
+  endif()
+endfunction()
+
+# Copies shared libraries to <build>/bin/plugins/lib under the names the loader asks for (their SONAMEs).
+function(mlos_carry target)
+  set(copies)
+  foreach(file IN LISTS ARGN)
+    file(REAL_PATH ${file} real)
+    execute_process(COMMAND readelf -d ${real} OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
+    string(REGEX MATCH "SONAME[^[]*\\[([^]]+)\\]" _ "${dynamic}")
+    set(copy ${CMAKE_BINARY_DIR}/bin/plugins/lib/${CMAKE_MATCH_1})
+    add_custom_command(OUTPUT ${copy} DEPENDS ${real} VERBATIM
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/bin/plugins/lib
+      COMMAND ${CMAKE_COMMAND} -E copy ${real} ${copy})
+    list(APPEND copies ${copy})
+  endforeach()
+  add_custom_target(${target}_carried ALL DEPENDS ${copies})
+  add_dependencies(${target} ${target}_carried)
 endfunction()
 
 # mlos_benchmark(NAME SRCS a_benchmark.cc ... [DEPS ...]): the Google Benchmark program of one folder.
