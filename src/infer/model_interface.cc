@@ -21,17 +21,14 @@ Status Mismatch(const TensorSpec& spec, std::span<const int64_t> sent) {
   return Unprocessable("input '" + spec.name + "': wanted " + SpecToString(spec) + ", got shape " + ShapeToString(sent));
 }
 
-// Flat values: the first free dimension is the batch and becomes 1; at most one other free dimension is computed.
+// Flat values: a free leading dimension is the batch and becomes 1; at most one other free dimension is computed.
 bool FillFlat(const Shape& declared, int64_t count, Shape* out) {
   *out = declared;
   int64_t known = 1;
   int64_t* free_dim = nullptr;
-  bool batch_seen = false;
+  if (out->size() > 1 && out->front() < 0) out->front() = 1;
   for (int64_t& dim : *out) {
-    if (dim < 0 && !batch_seen && out->size() > 1) {
-      dim = 1;
-      batch_seen = true;
-    } else if (dim < 0) {
+    if (dim < 0) {
       if (free_dim != nullptr) return false;
       free_dim = &dim;
       continue;

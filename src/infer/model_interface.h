@@ -38,8 +38,8 @@ struct ModelInterface {
 
 // The shape that values sent for `spec` have. `sent` is the nesting the client used (for flat values: one entry).
 // Accepted: the declared rank with matching fixed dimensions; the declared rank without the leading batch dimension (a 1
-// is put in front); flat values whose count fills the declared shape when its first free dimension is 1 and at most one
-// other dimension is free. Otherwise kUnprocessable with the input's name, what is declared and what was sent.
+// is put in front); flat values whose count fills the declared shape when a free leading dimension is 1 and at most one
+// other dimension is free; flat values of several whole items when only the leading dimension is free. Otherwise kUnprocessable with the input's name, what is declared and what was sent.
 Result<Shape> FitShape(const TensorSpec& spec, const Shape& sent);
 
 // Checks dtype, rank and fixed dimensions; kUnprocessable as FitShape.
