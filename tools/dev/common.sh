@@ -50,3 +50,25 @@ run_setup() {
   [ "$failed" = 0 ] || die "set-up is not complete; run it again after mending the above, it continues where it stopped"
   if [ -e "$LOGS/.setup-did-something" ]; then echo "set up in $(seconds_since "$start")"; fi
 }
+
+# build_preset PRESET [TARGET...]: configures when needed and builds. Output only where it says something.
+build_preset() {
+  local preset=$1 start
+  shift
+  start=$(now)
+  mkdir -p "$LOGS"
+  if [ ! -f "build/$preset/build.ninja" ]; then
+    if [ "$preset" = tidy ] || [ "$preset" = fuzz ]; then step clang "clang 19 tools" || exit 1; fi
+    cmake --preset "$preset" >"$LOGS/configure-$preset.log" 2>&1 || {
+      tail -n 25 "$LOGS/configure-$preset.log" >&2
+      rm -f "build/$preset/build.ninja"
+      die "cmake --preset $preset failed"
+    }
+  fi
+  if [ -t 1 ]; then
+    ninja -C "build/$preset" -j "$JOBS" "$@" || die "the build failed"
+  else
+    ninja --quiet -C "build/$preset" -j "$JOBS" "$@" || die "the build failed"
+  fi
+  echo "built build/$preset in $(seconds_since "$start")"
+}

@@ -20,7 +20,7 @@ make_step() {
   local packages root=()
   mapfile -t packages < <(missing)
   if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null && sudo -n true 2>/dev/null || { [ -t 0 ] && command -v sudo >/dev/null; } ||
+    command -v sudo >/dev/null && { sudo -n true 2>/dev/null || { : </dev/tty; } 2>/dev/null; } ||
       fail "these packages are missing and need root to install: sudo apt-get install ${packages[*]}"
     root=(sudo)
   fi

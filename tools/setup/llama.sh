@@ -27,7 +27,8 @@ key() {
 
 KEY=$(key)
 prefix() { echo "$DEPS/llama-$KEY"; }
-ready() { [ -f "$(prefix)/.complete" ]; }
+# An installed llama.cpp serves as well; cmake/FindLlama.cmake takes it.
+ready() { [ -f "$(prefix)/.complete" ] || pkg-config --exists 'llama >= 0.5.0' 2>/dev/null; }
 
 source_tree() {
   local src=$DEPS/llama-src-${SHA:0:12}
@@ -57,7 +58,7 @@ make_step() {
 
 make_bench() {
   local build=$DEPS/llama-build-$KEY
-  ready || make_step
+  [ -f "$(prefix)/.complete" ] || make_step
   if [ ! -x "$(prefix)/bin/llama-bench" ]; then
     cmake -S "$(source_tree)" -B "$build" "${FLAGS[@]}" -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON
     cmake --build "$build" -j "$(jobs_count)" --target llama-bench

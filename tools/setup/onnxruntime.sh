@@ -21,7 +21,8 @@ case $(uname -m) in
 esac
 
 prefix() { echo "$DEPS/onnxruntime-$VERSION"; }
-ready() { [ -f "$(prefix)/.complete" ]; }
+# An installed ONNX Runtime serves as well; cmake/FindONNXRuntime.cmake takes it.
+ready() { [ -f "$(prefix)/.complete" ] || pkg-config --exists 'libonnxruntime >= 1.21.0' 2>/dev/null; }
 
 # Debian's headers from the suite that has them, through the machine's own package sources with the suite changed, in a
 # private list folder: the system's package lists and packages stay as they are.
