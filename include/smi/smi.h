@@ -8,7 +8,11 @@
  * Rules of this header
  *  - Every struct and table begins with struct_size, its size in bytes as the side that fills it was compiled. A reader
  *    uses only members that lie inside struct_size (SMI_HAS). Members are only ever appended. SMI 1.0 is frozen: the
- *    layout is held by static assertions in tests/conformance/smi/layout_1_0.c.
+ *    layout is held by static assertions in tests/conformance/smi/layout_1_0.c. A struct smaller than in SMI 1.0 is
+ *    SMI_INVALID_ARGUMENT. Only smi_str, smi_option and smi_message carry no size: they never change.
+ *  - Arrays of structs with a size are walked by the size of their first element (SMI_AT), because the side that filled
+ *    the array may know a longer struct.
+ *  - Out structs (smi_error, smi_estimate, smi_model_stats): the caller sets struct_size, the callee writes only inside it.
  *  - Fixed-width integers, UTF-8 text, no C++ types, no exceptions: nothing may be thrown through this boundary.
  *  - Text and arrays passed in are borrowed for the duration of the call unless the function says otherwise.
  *    Text and arrays handed out by a plugin stay valid until the object they describe is closed or unloaded.
@@ -34,6 +38,9 @@ extern "C" {
 /* True when `ptr`, whose struct_size says how far it reaches, holds `member`. */
 #define SMI_HAS(ptr, type, member) \
   ((ptr)->struct_size >= offsetof(type, member) + sizeof(((const type*)0)->member))
+
+/* Element `i` of an array of structs that begin with struct_size. */
+#define SMI_AT(array, type, i) ((const type*)(const void*)((const char*)(array) + (size_t)(i) * (array)->struct_size))
 
 #if defined(__GNUC__)
 #define SMI_EXPORT __attribute__((visibility("default")))
@@ -250,8 +257,9 @@ typedef struct smi_output_sink {
   /* Exactly once, last. error is NULL when code is SMI_OK; timing may be NULL. */
   void (*done)(void* ctx, smi_code code, const smi_error* error, const smi_timing* timing);
   /*
-   * Optional (may be NULL): memory of the host for an output of that size, for the plugin to fill in place and then
-   * hand to output(). Valid until done() returns. NULL = the host has none, use your own.
+   * Optional (may be NULL): memory of the host for an output of that size, 64-byte aligned, for the plugin to fill in
+   * place and then hand to output(). Once per output. Valid until done() is called. NULL = the host has none, use your
+   * own.
    */
   void* (*reserve)(void* ctx, smi_str name, uint64_t size_bytes);
 } smi_output_sink;
@@ -264,7 +272,7 @@ typedef struct smi_execute_params {
   const smi_str* outputs;   /* names wanted; with n_outputs 0 every output */
   uint32_t n_outputs;
   uint32_t n_threads;    /* most CPU threads for this call; 0 = as loaded */
-  int64_t deadline_ns;   /* CLOCK_MONOTONIC; 0 = none */
+  int64_t deadline_ns;   /* CLOCK_MONOTONIC; 0 = none; see smi_plugin_api.cancel */
   uint64_t request_id;   /* for logs; 0 = none */
 } smi_execute_params;
 
@@ -298,7 +306,7 @@ typedef struct smi_generate_params {
   int32_t top_k;         /* 0 = off */
   uint32_t reserved;     /* 0 */
   uint64_t seed;         /* same seed, same text on the same build, threads and batch; 0 = random */
-  int64_t deadline_ns;   /* CLOCK_MONOTONIC; 0 = none */
+  int64_t deadline_ns;   /* CLOCK_MONOTONIC; 0 = none; see smi_plugin_api.cancel */
   uint64_t request_id;   /* for logs; 0 = none */
 } smi_generate_params;
 
@@ -344,7 +352,10 @@ typedef struct smi_plugin_api {
 
   /* Any thread; blocks. *model is ready for calls when SMI_OK is returned. The package folder must stay as it is. */
   smi_code (*load)(smi_plugin* plugin, const smi_load_params* params, smi_model** model, smi_error* error);
-  /* Any thread, once per model; SMI_WRONG_STATE, and nothing unloaded, while calls run. */
+  /*
+   * Any thread, once per model. SMI_WRONG_STATE, and nothing unloaded, while the done() of an accepted call has not been
+   * called. A done() that has been called and is on its way out is waited for.
+   */
   smi_code (*unload)(smi_model* model, smi_error* error);
 
   /* Any thread. The result lives as long as the model. */
@@ -352,8 +363,11 @@ typedef struct smi_plugin_api {
 
   /*
    * Any thread. SMI_OK: accepted, sink->done() will be called exactly once, possibly before this returns. Otherwise the
-   * sink is never called. *call (when `call` is not NULL) is valid for cancel() until done() is called, and may be NULL
-   * when the call cannot be cancelled. NULL slot without SMI_CAP_EXECUTE.
+   * sink is never called. The work may be done on the calling thread, which is then busy until the answer is there.
+   * *call (when `call` is not NULL) is valid for cancel() until done() is called, and stays NULL, as the host set it,
+   * when the call cannot be cancelled. A plugin writes it before it calls the sink and, when it works on the calling
+   * thread, before it begins, by smi_publish_call(), because the host then reads it from another thread.
+   * NULL slot without SMI_CAP_EXECUTE.
    */
   smi_code (*execute)(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink, smi_call** call,
                       smi_error* error);
@@ -363,9 +377,12 @@ typedef struct smi_plugin_api {
                        smi_error* error);
 
   /*
-   * Any thread. Asks a running call to end soon with SMI_CANCELLED; returns at once. The caller must hold off done() (by a
-   * lock of its own taken in done() too) while it calls this, so that `call` is still valid; so a plugin holds no lock that
-   * cancel() takes while it calls a sink. Optional.
+   * Any thread. Asks a running call to end soon with SMI_CANCELLED; returns at once and never calls the sink itself. The
+   * caller must hold off done() (by a lock of its own taken in done() too) while it calls this, so that `call` is still
+   * valid; so a plugin holds no lock that cancel() takes while it calls a sink. Optional; needed for SMI_CAP_CANCEL.
+   * Deadlines: a plugin compares deadline_ns with the clock before it begins (SMI_DEADLINE_EXCEEDED, by return value or
+   * through done()) and, where that is cheap, while it runs. The host calls cancel() when a deadline passes; a call that
+   * ends so may report SMI_CANCELLED or SMI_DEADLINE_EXCEEDED.
    */
   void (*cancel)(smi_model* model, smi_call* call);
 
@@ -386,6 +403,11 @@ typedef struct smi_plugin_api {
 #define SMI_PLUGIN_ENTRY "smi_plugin_entry"
 typedef const smi_plugin_api* (*smi_plugin_entry_fn)(uint32_t host_version, smi_error* error);
 SMI_EXPORT const smi_plugin_api* smi_plugin_entry(uint32_t host_version, smi_error* error);
+
+/* Plugin: makes `made`, complete, visible in *call to the threads of the host. `call` may be NULL. */
+static inline void smi_publish_call(smi_call** call, smi_call* made) {
+  if (call != NULL) __atomic_store_n(call, made, __ATOMIC_RELEASE);
+}
 
 #ifdef __cplusplus
 }

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "infer/request.h"
-
 namespace mlos {
 namespace {
 
@@ -95,20 +93,6 @@ std::string SpecToString(const TensorSpec& spec) {
     }
   }
   return out + "]";
-}
-
-std::string_view FinishReasonName(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kCancelled:
-      return "cancelled";
-    case FinishReason::kNone:
-      break;
-  }
-  return "";
 }
 
 }  // namespace mlos

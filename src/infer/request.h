@@ -5,12 +5,14 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/status.h"
 #include "tensor/tensor.h"
 
@@ -23,14 +25,21 @@ struct NamedTensor {
 
 enum class Priority { kRealtime, kHigh, kNormal, kBatch };
 
-// Set once by whoever gives up; looked at by whoever works. Thread-safe.
+// Set once by whoever gives up; looked at, or listened to, by whoever works. Thread-safe.
 class CancelToken {
  public:
-  void Cancel() { cancelled_.store(true, std::memory_order_release); }
+  // Calls the listener, if there is one, on this thread before it returns.
+  void Cancel();
   bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
+
+  // `listener` runs once: by Cancel(), or at once when that has been called already. It must be short and must not call
+  // SetListener. One listener at a time; an empty function takes it away, and waits for one that is running.
+  void SetListener(std::function<void()> listener);
 
  private:
   std::atomic<bool> cancelled_{false};
+  Mutex mu_;
+  std::function<void()> listener_ MLOS_GUARDED_BY(mu_);
 };
 
 struct ChatMessage {
