@@ -27,6 +27,7 @@ scratch_dir() {
 # move_into_place SCRATCH TARGET: the target appears whole or not at all.
 move_into_place() {
   rm -rf "$2"
+  chmod u+rwX,go+rX "$1"
   mv -T "$1" "$2"
 }
 
