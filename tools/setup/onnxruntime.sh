@@ -32,7 +32,7 @@ fetch_headers() {
   local apt
   apt=$(scratch_dir apt)
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/out"
-  "$PYTHON" "$MLOS_ROOT/tools/setup/apt_sources.py" "$HEADERS_SUITE" >"$apt/sources.list"
+  TMPDIR=$apt "$PYTHON" "$MLOS_ROOT/tools/setup/apt_sources.py" "$HEADERS_SUITE" >"$apt/sources.list"
   local options=(-o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o "Dir::Etc::SourceList=$apt/sources.list"
     -o Dir::Etc::SourceParts=- -o Dir::State::Status=/dev/null -o APT::Sandbox::User= -o Acquire::Languages=none
     -o Acquire::Retries=5 -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
