@@ -36,11 +36,16 @@ has_sha256() { [ -f "$1" ] && [ "$(sha256sum "$1" | cut -d' ' -f1)" = "$2" ]; }
 # The pip that fetches packages: in an environment of its own, so that neither the system nor a user's environment changes.
 tools_pip() {
   local venv=$DEPS/pip
-  if ! "$venv/bin/python" -c '' 2>/dev/null; then
-    rm -rf "$venv"
-    "$PYTHON" -m venv "$venv" || fail "$PYTHON cannot create virtual environments; on Debian: apt-get install python3-venv"
-  fi
-  PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv/bin/python" -m pip --cache-dir "$DEPS/pip-cache" --retries 8 --timeout 60 "$@"
+  mkdir -p "$DEPS"
+  (
+    flock 9
+    if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+      rm -rf "$venv"
+      "$PYTHON" -m venv "$venv" || fail "$PYTHON cannot create virtual environments; on Debian: apt-get install python3-venv"
+    fi
+  ) 9>"$DEPS/.lock-pip"
+  # Files are kept by their hash (fetch_package) or by name (wheels); pip's own cache would hold them twice.
+  PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv/bin/python" -m pip --no-cache-dir --retries 8 --timeout 60 "$@"
 }
 
 # fetch_package NAME==VERSION SHA256 FILE [pip download options]: one pinned file of the Python package index, from
