@@ -36,7 +36,7 @@ Result<Directories> ResolveDirectories(const Environment& env) {
     std::error_code error;
     const std::filesystem::path data = std::filesystem::absolute(root, error).lexically_normal();
     if (error) return FailedPrecondition("MLOS_HOME is '" + root + "' and the current folder is gone: " + error.message());
-    return Directories{data, data / "config", data / "cache", data / "run"};
+    return Directories{data, data / "store", data / "config", data / "cache", data / "run"};
   }
   std::filesystem::path home = AbsoluteOrEmpty(env, "HOME");
   const auto base = [&](const std::string& variable, const char* below_home) -> std::filesystem::path {
@@ -45,7 +45,11 @@ Result<Directories> ResolveDirectories(const Environment& env) {
     if (home.empty()) home = HomeFromUserDatabase();
     return home.empty() ? std::filesystem::path() : home / below_home / "mlos";
   };
-  Directories dirs{base("XDG_DATA_HOME", ".local/share"), base("XDG_CONFIG_HOME", ".config"), base("XDG_CACHE_HOME", ".cache"), {}};
+  Directories dirs;
+  dirs.data = base("XDG_DATA_HOME", ".local/share");
+  dirs.store = dirs.data / "store";
+  dirs.config = base("XDG_CONFIG_HOME", ".config");
+  dirs.cache = base("XDG_CACHE_HOME", ".cache");
   if (dirs.data.empty() || dirs.config.empty() || dirs.cache.empty()) {
     return FailedPrecondition("this user has no home folder: set MLOS_HOME to a folder for mlOS");
   }

@@ -14,6 +14,7 @@ namespace mlos::os {
 // Absolute; not created.
 struct Directories {
   std::filesystem::path data;     // $MLOS_HOME, else $XDG_DATA_HOME/mlos: packages, registry
+  std::filesystem::path store;    // <data>/store: installed packages (package/store.h); axon and mlos-core share it
   std::filesystem::path config;   // $MLOS_HOME/config, else $XDG_CONFIG_HOME/mlos
   std::filesystem::path cache;    // $MLOS_HOME/cache, else $XDG_CACHE_HOME/mlos
   std::filesystem::path runtime;  // $MLOS_HOME/run, else $XDG_RUNTIME_DIR/mlos, else <data>/run: sockets
