@@ -5,7 +5,7 @@ seconds=${2:-60}
 [[ $seconds =~ ^[0-9]+$ ]] || die "'$seconds' is no number of seconds"
 step clang "clang 19 tools" || exit 1
 run_setup
-if [ -n "$target" ]; then build_preset fuzz "fuzz_$target"; else build_preset fuzz; fi
+if [ -n "$target" ]; then build_preset fuzz "fuzz_$target"; else build_preset fuzz fuzzers; fi
 programs=(build/fuzz/fuzz/fuzz_*)
 [ -z "$target" ] || programs=("build/fuzz/fuzz/fuzz_$target")
 for program in "${programs[@]}"; do
