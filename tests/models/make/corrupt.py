@@ -127,12 +127,12 @@ def files():
     yield "hostile_zip.pt", zipped([("archive/data.pkl", pickle.dumps(Hostile(), 2)), ("archive/version", b"3\n")]), "pytorch", "pickle calls os.system"
     yield "hostile.pkl", pickle.dumps(Hostile(), 2), "pickle", "pickle calls os.system"
     yield "hostile_protocol_0.pkl", pickle.dumps(Hostile(), 0), "pickle", "the same as text, protocol 0"
-    yield "plain.zip", zipped([("readme.txt", b"not a model\n")]), None, "a zip without a model"
-    yield "old.pt", pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({"little_endian": True}, 2), "pytorch", "file format of torch before 1.6, cut"
+    yield "plain.zip", zipped([("readme.txt", b"not a model\n")]), "zip", "a zip without a model"
+    yield "old.pt", pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({"little_endian": True}, 2), "pickle", "file format of torch before 1.6, cut"
 
-    yield "model.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 88, "keras", "HDF5 magic and an empty superblock"
+    yield "model.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 88, "hdf5", "HDF5 magic and an empty superblock"
     yield "model.tflite", struct.pack("<I", 28) + b"TFL3" + b"\0" * 56, "tflite", "TFLite identifier over an empty table"
-    yield "saved_model/saved_model.pb", b"\x08\x01\x12\x00", "tensorflow", "SavedModel of one empty graph"
+    yield "saved_model/saved_model.pb", b"\x08\x01\x12\x00", "savedmodel", "SavedModel of one empty graph"
     yield "saved_model/variables/variables.index", b"", None, "its empty variables"
 
 

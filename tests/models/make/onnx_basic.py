@@ -5,7 +5,7 @@ identity_<dtype>.onnx     y = x, shape [N, 3], for every dtype that ONNX tensors
 identity_rank0/5.onnx     y = x, a scalar and a five-dimensional tensor with two symbolic axes
 two_inputs.onnx           named `left` float32 [N, 3], `right` int64 [N, 3] -> `sum` float32, `larger` bool
 sequence.onnx             input_ids, attention_mask, token_type_ids [batch, sequence] -> embedded [batch, sequence, 4]
-optional_input.onnx       `scale` has an initializer, so a request may leave it out
+optional_input.onnx       scale has an initializer, so a request may leave it out
 slow.onnx                 spins `iterations` times in a Loop: for deadlines, cancellation and drain
 external/                 y = x W + b, with W and b in weights.bin beside model.onnx
 golden.json               inputs and outputs, the outputs computed by numpy
