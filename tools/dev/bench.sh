@@ -14,5 +14,7 @@ run_setup
 build_preset release
 for name in "${names[@]}"; do
   echo "== $name"
-  MLOS_BIN=$PWD/build/release/bin MLOS_DEPS=$CACHE/deps MLOS_BUILD=$PWD/build/release "bench/$name/run"
+  # A benchmark against llama-bench calls `./dev setup --bench` first; it then is at MLOS_LLAMA_BENCH.
+  MLOS_BIN=$PWD/build/release/bin MLOS_DEPS=$CACHE/deps MLOS_BUILD=$PWD/build/release \
+    MLOS_LLAMA_BENCH=$(tools/setup/llama.sh prefix)/bin/llama-bench "bench/$name/run"
 done

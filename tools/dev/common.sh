@@ -51,6 +51,17 @@ run_setup() {
   if [ -e "$LOGS/.setup-did-something" ]; then echo "set up in $(seconds_since "$start")"; fi
 }
 
+# The peer of the GGUF benchmark, from the same build of llama.cpp that the plugin uses.
+setup_bench() {
+  local start
+  start=$(now)
+  if [ -x "$(tools/setup/llama.sh prefix)/bin/llama-bench" ]; then return; fi
+  echo "  ..  llama-bench (minutes on the first run)"
+  tools/setup/llama.sh bench >"$LOGS/setup-llama-bench.log" 2>&1 </dev/null || die "llama-bench: see $LOGS/setup-llama-bench.log"
+  printf '  ok  %-58s %9s\n' "llama-bench" "$(seconds_since "$start")"
+  touch "$LOGS/.setup-did-something"
+}
+
 # build_preset PRESET [TARGET...]: configures when needed and builds. Output only where it says something.
 build_preset() {
   local preset=$1 start

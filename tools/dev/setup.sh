@@ -4,7 +4,7 @@ start=$(now)
 run_setup
 case ${1:-} in
   '') ;;
-  --bench) tools/setup/llama.sh bench >"$LOGS/setup-llama-bench.log" 2>&1 || die "llama-bench: see $LOGS/setup-llama-bench.log" ;;
+  --bench) setup_bench ;;
   *) die "unknown option $1" ;;
 esac
 [ -e "$LOGS/.setup-did-something" ] || echo "nothing to set up ($(seconds_since "$start"))"

@@ -60,11 +60,12 @@ make_bench() {
   local build=$DEPS/llama-build-$KEY
   [ -f "$(prefix)/.complete" ] || make_step
   if [ ! -x "$(prefix)/bin/llama-bench" ]; then
-    cmake -S "$(source_tree)" -B "$build" "${FLAGS[@]}" -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON
+    cmake -S "$(source_tree)" -B "$build" "${FLAGS[@]}" -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON \
+      -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON
     cmake --build "$build" -j "$(jobs_count)" --target llama-bench
     mkdir -p "$(prefix)/bin"
     # The installed libraries serve it, so that it measures the very code the plugin runs.
-    cp -L "$build"/bin/libllama-common*.so.* "$(prefix)/lib/" 2>/dev/null || true
+    cp -L "$build"/bin/libllama-common.so.0 "$build"/bin/libllama-bench-impl.so "$(prefix)/lib/"
     cp "$build/bin/llama-bench" "$(prefix)/bin/llama-bench.tmp"
     mv "$(prefix)/bin/llama-bench.tmp" "$(prefix)/bin/llama-bench"
   fi
