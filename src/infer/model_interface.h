@@ -18,6 +18,8 @@ struct TensorSpec {
   std::vector<std::string> dim_names;  // as many as shape; "" where a dimension has no name
   bool optional = false;               // input: the plugin has a default
   std::string description;
+
+  bool operator==(const TensorSpec&) const = default;
 };
 
 struct ModelInterface {

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,13 +17,17 @@ namespace mlos::package {
 struct PackageFile {
   std::string path;  // relative, inside the package
   uint64_t size_bytes = 0;
-  std::string sha256;  // 64 lower-case hex digits
+  std::string sha256;  // 64 lower-case hex digits; "" = unknown, only in manifests of the original (apiVersion "v1")
+
+  bool operator==(const PackageFile&) const = default;
 };
 
 struct ExecutionFile {
   std::string path;
   std::string format;           // "onnx", "gguf", ...
   std::string type = "single";  // single | encoder | decoder | text_encoder | vision_encoder
+
+  bool operator==(const ExecutionFile&) const = default;
 };
 
 // How text becomes token inputs (spec.text); present when the package brings a tokenizer for a tensor model.
@@ -36,6 +39,8 @@ struct TextSpec {
   std::string pooling;  // "", "mean", "cls", "max"
   bool normalize = false;
   std::string pooling_input;  // output that is pooled, e.g. "last_hidden_state"
+
+  bool operator==(const TextSpec&) const = default;
 };
 
 // How the executed file was made from the source files (spec.conversion).
@@ -46,6 +51,8 @@ struct Conversion {
   std::string task;
   std::vector<PackageFile> sources;
   std::string graph_sha256;
+
+  bool operator==(const Conversion&) const = default;
 };
 
 struct Requirements {
@@ -54,6 +61,8 @@ struct Requirements {
   double memory_min_gb = 0;
   double memory_recommended_gb = 0;
   double storage_min_gb = 0;
+
+  bool operator==(const Requirements&) const = default;
 };
 
 struct Manifest {
@@ -84,15 +93,22 @@ struct Manifest {
   // distribution
   std::string source_url;       // where it came from; no credentials
   std::string registry;         // "huggingface", "local", ...
+
+  bool operator==(const Manifest&) const = default;
 };
 
-// Parses and validates. Errors carry "line N:" and the key. Accepts what the original wrote where it is unambiguous
-// (apiVersion "v1"; unknown keys are kept out, not refused).
+inline constexpr std::string_view kApiVersion = "axon.mlos.io/v1";
+inline constexpr std::string_view kLegacyApiVersion = "v1";  // what the original wrote
+
+// Parses and validates: kInvalidArgument with "line N: key: ". Unknown keys are left out, not refused. At most 4 MB, no
+// anchors. With apiVersion "v1" a size of 0 and an empty sha256 count as unknown, and execution_files need not be in files.
 Result<Manifest> ParseManifest(std::string_view yaml);
 
-// Deterministic YAML; ParseManifest(WriteManifest(m)) gives m back.
+// Deterministic YAML; ParseManifest(WriteManifest(m)) gives m back when m is valid and every dim_names has one entry a
+// dimension. Text that is not UTF-8 is repaired with U+FFFD.
 std::string WriteManifest(const Manifest& manifest);
 
+// The file's path comes first in the errors.
 Result<Manifest> ReadManifest(const std::filesystem::path& file);
 
 }  // namespace mlos::package

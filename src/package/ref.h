@@ -5,9 +5,11 @@
 //   namespace = segment
 //   name      = segment *( "/" segment )
 //   segment   = 1*( ALPHA / DIGIT / "." / "_" / "-" ), not "." or "..", not starting with "-"
-//   revision  = 1*( ALPHA / DIGIT / "." / "_" / "-" / "/" ), no empty, "." or ".." part; "latest" when left out
+//   revision  = part *( "/" part ); "latest" when left out
+//   part      = 1*( ALPHA / DIGIT / "." / "_" / "-" ), not "." or "..", not starting with "-"
 //
-// At most 96 characters a segment, 255 in all.
+// At most 96 characters a segment and a revision, 255 in all. Percent-encoding and decoding give a ref back unchanged, since
+// none holds a "%".
 #pragma once
 
 #include <string>
@@ -27,7 +29,7 @@ struct ModelRef {
   bool operator==(const ModelRef&) const = default;
 };
 
-// kInvalidArgument with what is wrong and where.
+// kInvalidArgument with what is wrong and at which character, counted from 1.
 Result<ModelRef> ParseModelRef(std::string_view text);
 
 }  // namespace mlos::package
