@@ -2,6 +2,7 @@
 // Request bodies against several model interfaces (the first byte chooses). What decodes must encode and decode to itself.
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -43,7 +44,7 @@ void Require(bool condition) {
   if (!condition) std::abort();
 }
 
-void CheckRoundTrip(const mlos::InferBody& body, const ModelInterface& model) {
+void CheckRoundTrip(const mlos::wire::InferBody& body, const ModelInterface& model) {
   for (const mlos::NamedTensor& input : body.inputs) {
     std::string text = "{\"" + input.name + "\":{\"data\":";
     Require(mlos::wire::AppendTensorData(input.tensor.view(), &text).ok());
@@ -55,7 +56,7 @@ void CheckRoundTrip(const mlos::InferBody& body, const ModelInterface& model) {
     text += "]}}";
     ModelInterface one = model;
     std::erase_if(one.inputs, [&](const mlos::TensorSpec& spec) { return spec.name != input.name; });
-    const mlos::Result<mlos::InferBody> back = mlos::wire::DecodeInferJson(text, one);
+    const mlos::Result<mlos::wire::InferBody> back = mlos::wire::DecodeInferJson(text, one);
     Require(back.ok() && back->inputs.size() == 1);
     const mlos::Tensor& again = back->inputs[0].tensor;
     Require(again.shape() == input.tensor.shape() && again.data().size() == input.tensor.data().size());
@@ -70,9 +71,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const ModelInterface model = Interface(data[0]);
   const std::string_view body(reinterpret_cast<const char*>(data + 1), size - 1);
-  mlos::Result<mlos::InferBody> decoded = mlos::wire::DecodeInferJson(body, model);
+  mlos::Result<mlos::wire::InferBody> decoded = mlos::wire::DecodeInferJson(body, model);
   if (decoded.ok()) CheckRoundTrip(*decoded, model);
-  mlos::Result<mlos::InferBody> raw = mlos::wire::DecodeInferBytes(body, model);
+  mlos::Result<mlos::wire::InferBody> raw = mlos::wire::DecodeInferBytes(body, model);
   if (raw.ok()) CheckRoundTrip(*raw, model);
   return 0;
 }
