@@ -338,7 +338,10 @@ typedef struct smi_plugin_api {
   uint32_t struct_size;
   uint32_t version; /* SMI version the plugin was written for: same major as the host's */
 
-  /* Once, before anything else; options as in smi_load_params. *plugin is passed back everywhere. */
+  /*
+   * Before anything else, and again only after close(): a second open plugin may be SMI_WRONG_STATE. Options as in
+   * smi_load_params. *plugin is passed back everywhere.
+   */
   smi_code (*open)(const smi_host_api* host, const smi_option* options, uint32_t n_options, smi_plugin** plugin,
                    smi_error* error);
   /* Once, when every model is unloaded; SMI_WRONG_STATE, and nothing closed, when one is not. */
@@ -354,7 +357,7 @@ typedef struct smi_plugin_api {
   smi_code (*load)(smi_plugin* plugin, const smi_load_params* params, smi_model** model, smi_error* error);
   /*
    * Any thread, once per model. SMI_WRONG_STATE, and nothing unloaded, while the done() of an accepted call has not been
-   * called. A done() that has been called and is on its way out is waited for.
+   * called. A done() that has been called and is on its way out is waited for; so never from inside a sink.
    */
   smi_code (*unload)(smi_model* model, smi_error* error);
 

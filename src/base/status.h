@@ -97,12 +97,13 @@ class [[nodiscard]] Result {
 #define MLOS_CONCAT_INNER_(a, b) a##b
 #define MLOS_CONCAT_(a, b) MLOS_CONCAT_INNER_(a, b)
 
-// Returns the Status of `expr` from the enclosing function unless it is OK.
-#define MLOS_RETURN_IF_ERROR(expr)                                 \
-  do {                                                             \
-    if (::mlos::Status mlos_status_ = (expr); !mlos_status_.ok()) { \
-      return mlos_status_;                                         \
-    }                                                              \
+// Returns the Status of `expr` from the enclosing function unless it is OK. May stand inside a lambda inside another's `expr`.
+#define MLOS_RETURN_IF_ERROR(expr) MLOS_RETURN_IF_ERROR_(MLOS_CONCAT_(mlos_status_, __COUNTER__), expr)
+#define MLOS_RETURN_IF_ERROR_(tmp, expr)        \
+  do {                                          \
+    if (::mlos::Status tmp = (expr); !tmp.ok()) { \
+      return tmp;                               \
+    }                                           \
   } while (false)
 
 // MLOS_ASSIGN_OR_RETURN(auto x, MakeX()): declares x, or returns the error.

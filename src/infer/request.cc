@@ -8,14 +8,24 @@ namespace mlos {
 void CancelToken::Cancel() {
   if (cancelled_.exchange(true, std::memory_order_acq_rel)) return;
   MutexLock lock(mu_);
-  if (listener_) std::exchange(listener_, nullptr)();
+  for (auto& [id, listener] : listeners_) listener();
+  listeners_.clear();
 }
 
-void CancelToken::SetListener(std::function<void()> listener) {
+uint64_t CancelToken::AddListener(std::function<void()> listener) {
   MutexLock lock(mu_);
-  listener_ = std::move(listener);
-  // A Cancel() that has set the flag but not yet the lock finds no listener.
-  if (listener_ && cancelled()) std::exchange(listener_, nullptr)();
+  // The flag is read under the lock: a Cancel() that has set it and waits for the lock finds the listener not listed.
+  if (cancelled()) {
+    listener();
+  } else {
+    listeners_.emplace_back(last_id_ + 1, std::move(listener));
+  }
+  return ++last_id_;
+}
+
+void CancelToken::RemoveListener(uint64_t id) {
+  MutexLock lock(mu_);
+  std::erase_if(listeners_, [id](const auto& entry) { return entry.first == id; });
 }
 
 std::string_view FinishReasonName(FinishReason reason) {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -28,18 +29,21 @@ enum class Priority { kRealtime, kHigh, kNormal, kBatch };
 // Set once by whoever gives up; looked at, or listened to, by whoever works. Thread-safe.
 class CancelToken {
  public:
-  // Calls the listener, if there is one, on this thread before it returns.
+  // Calls the listeners on this thread before it returns.
   void Cancel();
   bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
 
-  // `listener` runs once: by Cancel(), or at once when that has been called already. It must be short and must not call
-  // SetListener. One listener at a time; an empty function takes it away, and waits for one that is running.
-  void SetListener(std::function<void()> listener);
+  // `listener` runs at most once: in Cancel(), or at once when that has been called already. It must be short and must
+  // neither add nor remove listeners. Returns the id to remove it by.
+  uint64_t AddListener(std::function<void()> listener);
+  // Waits for the listener if it is running; afterwards it never runs.
+  void RemoveListener(uint64_t id);
 
  private:
   std::atomic<bool> cancelled_{false};
   Mutex mu_;
-  std::function<void()> listener_ MLOS_GUARDED_BY(mu_);
+  uint64_t last_id_ MLOS_GUARDED_BY(mu_) = 0;
+  std::vector<std::pair<uint64_t, std::function<void()>>> listeners_ MLOS_GUARDED_BY(mu_);
 };
 
 struct ChatMessage {

@@ -11,7 +11,7 @@ namespace {
 TEST(CancelTokenTest, TellsTheListenerOnce) {
   CancelToken token;
   int told = 0;
-  token.SetListener([&] { ++told; });
+  token.AddListener([&] { ++told; });
   EXPECT_EQ(told, 0);
   token.Cancel();
   token.Cancel();
@@ -23,17 +23,27 @@ TEST(CancelTokenTest, TellsALateListenerAtOnce) {
   CancelToken token;
   token.Cancel();
   int told = 0;
-  token.SetListener([&] { ++told; });
+  token.AddListener([&] { ++told; });
   EXPECT_EQ(told, 1);
 }
 
 TEST(CancelTokenTest, DoesNotTellAListenerThatWasTakenAway) {
   CancelToken token;
   int told = 0;
-  token.SetListener([&] { ++told; });
-  token.SetListener({});
+  token.RemoveListener(token.AddListener([&] { ++told; }));
   token.Cancel();
   EXPECT_EQ(told, 0);
+}
+
+TEST(CancelTokenTest, TellsEveryListener) {
+  CancelToken token;
+  int told = 0;
+  token.AddListener([&] { told += 1; });
+  const uint64_t second = token.AddListener([&] { told += 10; });
+  token.AddListener([&] { told += 100; });
+  token.RemoveListener(second);
+  token.Cancel();
+  EXPECT_EQ(told, 101);
 }
 
 TEST(CancelTokenTest, TellsExactlyOnceWhenBothRace) {
@@ -41,7 +51,7 @@ TEST(CancelTokenTest, TellsExactlyOnceWhenBothRace) {
     CancelToken token;
     std::atomic<int> told = 0;
     std::thread canceller([&] { token.Cancel(); });
-    token.SetListener([&] { ++told; });
+    token.AddListener([&] { ++told; });
     canceller.join();
     EXPECT_EQ(told, 1);
   }

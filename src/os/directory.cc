@@ -29,6 +29,12 @@ bool IsDirectory(const std::filesystem::path& path) {
   return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+std::filesystem::path SystemTemporary() {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::temp_directory_path(error);
+  return error ? std::filesystem::path("/tmp") : path;
+}
+
 Status RenameError(int error, const std::filesystem::path& from, const std::filesystem::path& to) {
   if (IsNoSpace(error)) return NoSpace(error, to, 0);
   return ErrnoStatus(error, "rename '" + from.string() + "' to", to);
@@ -124,9 +130,10 @@ Result<uint64_t> FreeBytes(const std::filesystem::path& path) {
   return static_cast<uint64_t>(vfs.f_bavail) * vfs.f_frsize;
 }
 
-TemporaryDirectory::TemporaryDirectory() {
-  std::error_code ignored;
-  std::string pattern = (std::filesystem::temp_directory_path(ignored) / "mlos-XXXXXX").string();
+TemporaryDirectory::TemporaryDirectory() : TemporaryDirectory(SystemTemporary()) {}
+
+TemporaryDirectory::TemporaryDirectory(const std::filesystem::path& parent) {
+  std::string pattern = (parent / "mlos-XXXXXX").string();
   if (::mkdtemp(pattern.data()) != nullptr) path_ = pattern;
 }
 

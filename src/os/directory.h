@@ -31,10 +31,12 @@ Status RemoveDirectoryIfEmpty(const std::filesystem::path& path);
 // Free for this user, on the file system that holds `path` (or its nearest parent that exists).
 Result<uint64_t> FreeBytes(const std::filesystem::path& path);
 
-// A new folder with a unique name in the system's folder for temporary files, removed with its contents by the destructor.
+// A new folder with a unique name, by default in the system's folder for temporary files; removed with its contents by the
+// destructor.
 class TemporaryDirectory {
  public:
   TemporaryDirectory();
+  explicit TemporaryDirectory(const std::filesystem::path& parent);
   ~TemporaryDirectory();
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;

@@ -4,8 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -14,6 +18,8 @@
 
 namespace mlos::plugin {
 
+using OptionList = std::vector<std::pair<std::string, std::string>>;  // name, value; known to one plugin only
+
 struct LoadOptions {
   std::filesystem::path package_dir;
   std::filesystem::path model_path;  // the file or folder to execute
@@ -21,7 +27,7 @@ struct LoadOptions {
   uint32_t n_threads = 0;            // 0 = the plugin decides
   uint32_t context_length = 0;
   uint32_t max_sequences = 0;
-  std::vector<std::pair<std::string, std::string>> options;
+  OptionList options;
 };
 
 struct InstanceStats {
@@ -41,17 +47,19 @@ struct Estimate {
   uint64_t per_call_bytes = 0;
 };
 
-// Thread-safe. The destructor waits for running calls, then unloads. In process today; a worker process later.
+// Thread-safe. The destructor waits for running calls, then unloads; so it must not run inside a ResponseSink of one of
+// them. In process today; a worker process later.
 class Instance {
  public:
   virtual ~Instance() = default;
   virtual const ModelInterface& interface() const = 0;
   virtual const std::string& plugin_id() const = 0;
   virtual InstanceStats stats() const = 0;
-  // Starts the call; `sink` gets the answer exactly once, possibly before this returns and on any thread. Uses inputs
+  // Starts the call; `sink` gets the answer exactly once, possibly before this returns and on any thread. May block until
+  // then: plugins like onnxruntime work on the calling thread. Uses inputs
   // (checked against the interface: names, dtypes, shapes; outputs of the plugin are checked likewise), outputs,
-  // generation, deadline_ns and cancel of the request; `texts` must be empty. A cancelled request is told to the plugin
-  // within a few milliseconds.
+  // generation, deadline_ns and cancel of the request; `texts` must be empty. The plugin is told of a cancelled request by
+  // the thread that cancels, of a passed deadline by a timer, within a few milliseconds.
   virtual void Run(Request request, std::unique_ptr<ResponseSink> sink) = 0;
 };
 
@@ -65,13 +73,26 @@ struct PluginDescription {
   std::vector<std::string> capabilities;
 };
 
+enum class LogLevel { kDebug = 0, kInfo = 1, kWarning = 2, kError = 3 };
+// Any thread; `plugin` is the plugin's id, or its file's name before the id is known.
+using LogFn = std::function<void(LogLevel level, const std::string& plugin, std::string_view message)>;
+
+struct OpenOptions {
+  LogFn log;  // what plugins log, and what the host finds wrong with them; may be empty
+  // By the name in the file name, libmlos_<name>.so: options that hold for the whole plugin.
+  std::map<std::string, OptionList> plugin_options;
+};
+
 // The plugins of one process. Thread-safe after Open.
 class PluginRegistry {
  public:
   virtual ~PluginRegistry() = default;
-  // Opens every libmlos_*.so in `dirs` (missing folders are skipped). A library that fails to load or speaks another SMI
-  // version is left out and told in `errors`. `log` gets what plugins log.
+  // Opens every libmlos_*.so in `dirs` (missing folders are skipped), in the order of the folders, then by name. A library
+  // that fails to load, speaks another SMI version, breaks SMI's rules or has the id of one that is open is left out and
+  // told in `errors` (may be null). Libraries stay in memory for the life of the process.
   static Result<std::unique_ptr<PluginRegistry>> Open(const std::vector<std::filesystem::path>& dirs,
+                                                      std::vector<Status>* errors);
+  static Result<std::unique_ptr<PluginRegistry>> Open(const std::vector<std::filesystem::path>& dirs, OpenOptions options,
                                                       std::vector<Status>* errors);
   virtual std::vector<PluginDescription> List() const = 0;
   // Id of the plugin for an execution format; kUnimplemented, naming what is there, when none has it.

@@ -38,7 +38,8 @@ run_setup() {
   rm -f "$LOGS/.setup-did-something"
   find "$CACHE/deps/tmp" -mindepth 1 -maxdepth 1 -mmin +240 -exec rm -rf {} + 2>/dev/null || true
   step apt "system packages" || exit 1
-  step llama "llama.cpp 0.5.0 (built here, minutes on the first run)" &
+  { step llama "llama.cpp 0.5.0 (built here, minutes on the first run)" &&
+    step llama_jinja "llama.cpp's engine for chat templates"; } &
   local llama=$!
   {
     step onnxruntime "ONNX Runtime 1.32.0" &&

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # llama.cpp v0.5.0 as shared libraries, built for this machine's CPU from the source tree inside the llama-cpp-python
-# source package. One prefix per version, flags, compiler and CPU. `llama.sh bench` adds llama-bench, as the peer to measure against.
+# source package. One prefix per version, flags, compiler and CPU. `llama.sh bench` adds llama-bench, as the peer to measure against;
+# `llama.sh source` prints where the source tree lies, and puts it there.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 PACKAGE=llama-cpp-python==0.3.36
@@ -71,7 +72,12 @@ make_bench() {
   fi
 }
 
-if [ "${1:-}" = bench ]; then
+if [ "${1:-}" = source ]; then
+  mkdir -p "$DEPS"
+  exec 8>"$DEPS/.lock-llama"
+  flock 8
+  source_tree
+elif [ "${1:-}" = bench ]; then
   mkdir -p "$DEPS"
   exec 8>"$DEPS/.lock-llama"
   flock 8

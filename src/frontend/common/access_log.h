@@ -13,8 +13,8 @@ struct AccessRecord {
   std::string_view method;  // as sent; "" when the request line was unreadable
   std::string_view path;    // as sent, without the query; "" when unreadable
   int status = 0;
-  uint64_t bytes_in = 0;   // body
-  uint64_t bytes_out = 0;  // body
+  uint64_t bytes_in = 0;    // body
+  uint64_t bytes_out = 0;   // body
   int64_t duration_ns = 0;  // head complete -> answer handed to the socket
   std::string_view request_id;
   std::string_view peer;  // "127.0.0.1:51234", "unix"

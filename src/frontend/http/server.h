@@ -18,21 +18,21 @@ namespace mlos::frontend {
 struct HttpConfig {
   // Addresses (not names) to listen on, each with `port`. "::1" is skipped when the machine has no IPv6 and another host works.
   std::vector<std::string> hosts = {"127.0.0.1", "::1"};
-  uint16_t port = 8080;   // 0: a free one, the same for all hosts
-  std::string unix_path;  // also listen here; empty: no. A stale socket file is replaced. Mode 0600.
+  uint16_t port = 8080;     // 0: a free one, the same for all hosts
+  std::string unix_path;    // also listen here; empty: no. A stale socket file is replaced. Mode 0600.
   int io_threads = 0;       // 0: chosen from the number of CPUs
   int control_threads = 2;  // register, unregister, scan
   Limits limits;
   // Value of Access-Control-Allow-Origin: empty (default) sends no CORS header, so that a web page elsewhere cannot use the
   // server through its visitor's browser; "*" or one origin opens it.
   std::string cors_origin;
-  std::string version = "0.0.0";  // of mlos-core: Server header and /health
+  std::string version = "0.0.0";                 // of mlos-core: Server header and /health
   std::chrono::milliseconds request_timeout{0};  // deadline of every inference; 0 = none
-  AccessLog access_log;           // may be empty
+  AccessLog access_log;                          // may be empty
 };
 
 struct Endpoint {
-  std::string host;  // an address, or the path of a unix socket
+  std::string host;   // an address, or the path of a unix socket
   uint16_t port = 0;  // 0 for a unix socket
 };
 
