@@ -18,15 +18,27 @@ struct ConvertOptions {
   std::string task;  // "" = from config.json's architectures
 };
 
-// Pooling of a sentence-transformers package, already in the graph.
+// Bytes of a weight file that do not lie aligned to their element size there (writers before safetensors 0.3 did that) and so
+// are copied into kSideCarFile.
+struct SideCarPiece {
+  std::string file;  // relative to the package folder
+  uint64_t offset = 0;
+  uint64_t size_bytes = 0;
+  uint64_t target_offset = 0;
+};
+inline constexpr char kSideCarFile[] = "model.onnx.data";
+
+// Pooling of a sentence-transformers package is already in the graph.
 struct ConvertResult {
-  std::string onnx;           // bytes of model.onnx; external data locations are relative to the package folder
-  std::string architecture;   // "bert"
-  std::string task;           // "feature-extraction", "sentence-similarity", "fill-mask", ...
+  std::string onnx;  // bytes of model.onnx; external data locations are relative to the package folder
+  std::string architecture;  // "bert"
+  std::string task;          // "feature-extraction", "sentence-similarity", "fill-mask", ...
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
-  std::vector<std::string> source_files;     // weight files the graph points into, relative
+  std::vector<std::string> source_files;  // weight files the graph points into, relative
+  std::vector<std::string> used_tensors;
   std::vector<std::string> ignored_tensors;  // with the reason in brackets
+  std::vector<SideCarPiece> side_car;  // usually empty; else the graph also needs kSideCarFile (WriteSideCar)
   uint64_t parameter_count = 0;
   uint32_t max_length = 0;  // tokens the position table allows
 };
@@ -37,5 +49,9 @@ bool LooksConvertible(const std::filesystem::path& package_dir);
 // Reads headers only, milliseconds. kUnimplemented names the architecture, config value or tensor that is not supported;
 // kDataLoss a damaged file. Writes nothing.
 Result<ConvertResult> Convert(const std::filesystem::path& package_dir, const ConvertOptions& options);
+
+// Writes `target_dir`/kSideCarFile, which belongs beside model.onnx; does nothing when the result needs none.
+Status WriteSideCar(const std::filesystem::path& package_dir, const ConvertResult& result,
+                    const std::filesystem::path& target_dir);
 
 }  // namespace mlos::convert

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "convert/architectures.h"
+
+#include <array>
+
+namespace mlos::convert {
+namespace {
+
+constexpr std::array<const Architecture*, 1> kArchitectures = {&kBert};
+
+constexpr std::array kHeads = {Head::kEncoder, Head::kMaskedLm, Head::kSequenceClassification,
+                               Head::kTokenClassification, Head::kQuestionAnswering};
+
+}  // namespace
+
+std::string_view TaskName(Head head) {
+  switch (head) {
+    case Head::kEncoder:
+      return "feature-extraction";
+    case Head::kMaskedLm:
+      return "fill-mask";
+    case Head::kSequenceClassification:
+      return "text-classification";
+    case Head::kTokenClassification:
+      return "token-classification";
+    case Head::kQuestionAnswering:
+      return "question-answering";
+  }
+  return "";
+}
+
+Result<const Architecture*> FindArchitecture(std::string_view model_type) {
+  std::string known;
+  for (const Architecture* architecture : kArchitectures) {
+    if (architecture->name == model_type) return architecture;
+    known += (known.empty() ? "" : ", ") + std::string(architecture->name);
+  }
+  return Unimplemented("config.json: 'model_type' is \"" + std::string(model_type) +
+                       "\"; native conversion knows: " + known);
+}
+
+Result<Head> ChooseHead(const Architecture& architecture, const std::vector<std::string>& class_names,
+                        std::string_view task) {
+  if (!task.empty()) {
+    if (task == "sentence-similarity") return Head::kEncoder;
+    std::string known;
+    for (const Head head : kHeads) {
+      if (TaskName(head) == task) return head;
+      known += (known.empty() ? "" : ", ") + std::string(TaskName(head));
+    }
+    return Unimplemented("task '" + std::string(task) + "' is not supported for " +
+                         std::string(architecture.name) + "; supported: " + known);
+  }
+  if (class_names.empty()) return Head::kEncoder;
+  std::string known;
+  for (const auto& [class_name, head] : architecture.classes) {
+    if (class_name == class_names.front()) return head;
+    known += (known.empty() ? "" : ", ") + std::string(class_name);
+  }
+  return Unimplemented("config.json: 'architectures' names " + class_names.front() + "; supported: " + known);
+}
+
+}  // namespace mlos::convert

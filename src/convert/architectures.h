@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The architectures Convert knows: one builder each, in a file of its own. To add one, write its file and add a line to the
+// table in architectures.cc.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "convert/checkpoint.h"
+#include "convert/config.h"
+#include "convert/graph.h"
+
+namespace mlos::convert {
+
+// What the graph shall answer.
+enum class Head {
+  kEncoder,                 // feature-extraction: hidden states
+  kMaskedLm,                // fill-mask
+  kSequenceClassification,  // text-classification
+  kTokenClassification,     // token-classification
+  kQuestionAnswering,       // question-answering
+};
+std::string_view TaskName(Head head);
+
+// Token embeddings of an encoder, for what comes after it (pooling).
+struct EncoderOutput {
+  Value tokens;          // FP32 [batch, sequence, width]
+  Value attention_mask;  // INT64 [batch, sequence]
+  int64_t width = 0;
+};
+
+struct BuildContext {
+  const Config& config;
+  Head head = Head::kEncoder;
+  // True: declare inputs, build the encoder and return it in `encoder`, declare no outputs.
+  bool encoder_only = false;
+};
+
+struct BuildResult {
+  EncoderOutput encoder;
+  std::vector<IgnoreRule> ignore;
+  uint32_t max_length = 0;
+};
+
+struct Architecture {
+  std::string_view name;  // "bert": what `model_type` says
+  // Class names of config.json's `architectures` and the head each means.
+  struct ClassHead {
+    std::string_view class_name;
+    Head head;
+  };
+  std::span<const ClassHead> classes;
+  // Fills the builder. Errors of the config are returned, those of tensors stick in the builder.
+  Result<BuildResult> (*build)(GraphBuilder& g, const BuildContext& context);
+};
+
+// kUnimplemented, naming the known ones, when `model_type` is none of them.
+Result<const Architecture*> FindArchitecture(std::string_view model_type);
+// The head that `task` (or, when empty, the class in `architectures`) asks for.
+Result<Head> ChooseHead(const Architecture& architecture, const std::vector<std::string>& class_names,
+                        std::string_view task);
+
+// One per file.
+extern const Architecture kBert;
+
+}  // namespace mlos::convert

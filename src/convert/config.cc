@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "convert/config.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <simdjson.h>
+
+namespace mlos::convert {
+namespace {
+
+namespace dom = simdjson::dom;
+
+constexpr size_t kShownBytes = 80;
+
+std::string Shown(dom::element element) {
+  std::string json = simdjson::minify(element);
+  if (json.size() > kShownBytes) json = json.substr(0, kShownBytes) + "...";
+  return json;
+}
+
+}  // namespace
+
+Result<Config> Config::Parse(std::string_view json) {
+  const simdjson::padded_string padded(json);
+  dom::parser parser;
+  dom::element root;
+  if (const auto error = parser.parse(padded).get(root); error != simdjson::SUCCESS) {
+    return DataLoss(std::string("config.json is not valid JSON: ") + simdjson::error_message(error));
+  }
+  dom::object object;
+  if (root.get_object().get(object) != simdjson::SUCCESS) return DataLoss("config.json is not a JSON object");
+
+  Config config;
+  for (const auto& [key, value] : object) {
+    Entry entry;
+    entry.json = Shown(value);
+    dom::array array;
+    dom::object nested;
+    std::string_view text;
+    if (value.get_bool().get(entry.boolean) == simdjson::SUCCESS) {
+      entry.kind = Entry::Kind::kBool;
+    } else if (value.get_int64().get(entry.integer) == simdjson::SUCCESS) {
+      entry.kind = Entry::Kind::kInt;
+      entry.number = static_cast<double>(entry.integer);
+    } else if (value.get_double().get(entry.number) == simdjson::SUCCESS) {
+      entry.kind = Entry::Kind::kDouble;
+    } else if (value.get_string().get(text) == simdjson::SUCCESS) {
+      entry.kind = Entry::Kind::kString;
+      entry.text = text;
+    } else if (value.get_array().get(array) == simdjson::SUCCESS) {
+      entry.kind = Entry::Kind::kList;
+      for (dom::element element : array) {
+        entry.empty = false;
+        if (element.get_string().get(text) == simdjson::SUCCESS) entry.texts.emplace_back(text);
+      }
+      if (entry.texts.size() != array.size()) entry.texts.clear();
+    } else if (value.get_object().get(nested) == simdjson::SUCCESS) {
+      entry.kind = Entry::Kind::kObject;
+      entry.empty = nested.size() == 0;
+    }
+    if (!config.entries_.emplace(key, std::move(entry)).second) {
+      return DataLoss("config.json has '" + std::string(key) + "' twice");
+    }
+  }
+  return config;
+}
+
+const Config::Entry* Config::Find(std::string_view key) const {
+  const auto found = entries_.find(key);
+  return found == entries_.end() || found->second.kind == Entry::Kind::kNull ? nullptr : &found->second;
+}
+
+bool Config::Has(std::string_view key) const { return Find(key) != nullptr; }
+
+Status Config::Refuse(std::string_view key, const Entry& entry, std::string_view wanted) {
+  return Unimplemented("config.json: '" + std::string(key) + "' is " + entry.json +
+                       "; supported: " + std::string(wanted));
+}
+
+Result<int64_t> Config::Int(std::string_view key, int64_t fallback, int64_t minimum, int64_t maximum) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return fallback;
+  if (entry->kind != Entry::Kind::kInt || entry->integer < minimum || entry->integer > maximum) {
+    return Refuse(key, *entry,
+                  "a whole number from " + std::to_string(minimum) + " to " + std::to_string(maximum));
+  }
+  return entry->integer;
+}
+
+Result<double> Config::Number(std::string_view key, double fallback, double minimum, double maximum) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return fallback;
+  const bool is_number = entry->kind == Entry::Kind::kInt || entry->kind == Entry::Kind::kDouble;
+  if (!is_number || !(entry->number >= minimum && entry->number <= maximum)) {
+    return Refuse(key, *entry, "a number from " + std::to_string(minimum) + " to " + std::to_string(maximum));
+  }
+  return entry->number;
+}
+
+Result<bool> Config::Bool(std::string_view key, bool fallback) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return fallback;
+  if (entry->kind != Entry::Kind::kBool) return Refuse(key, *entry, "true and false");
+  return entry->boolean;
+}
+
+Result<std::string> Config::String(std::string_view key, std::string_view fallback) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return std::string(fallback);
+  if (entry->kind != Entry::Kind::kString) return Refuse(key, *entry, "text");
+  return entry->text;
+}
+
+Result<std::vector<std::string>> Config::Strings(std::string_view key) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return std::vector<std::string>{};
+  if (entry->kind != Entry::Kind::kList || (entry->texts.empty() && !entry->empty))
+    return Refuse(key, *entry, "a list of texts");
+  return entry->texts;
+}
+
+Status Config::RequireOneOf(std::string_view key, std::initializer_list<std::string_view> known) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return OkStatus();
+  if (entry->kind == Entry::Kind::kString &&
+      std::find(known.begin(), known.end(), entry->text) != known.end())
+    return OkStatus();
+  std::string wanted;
+  for (const std::string_view name : known) wanted += (wanted.empty() ? "" : ", ") + std::string(name);
+  return Refuse(key, *entry, wanted);
+}
+
+Status Config::RequireBool(std::string_view key, bool known) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr || (entry->kind == Entry::Kind::kBool && entry->boolean == known)) return OkStatus();
+  return Refuse(key, *entry, known ? "true" : "false");
+}
+
+Status Config::RequireEmpty(std::string_view key) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return OkStatus();
+  switch (entry->kind) {
+    case Entry::Kind::kNull:
+      return OkStatus();
+    case Entry::Kind::kBool:
+      if (!entry->boolean) return OkStatus();
+      break;
+    case Entry::Kind::kString:
+      if (entry->text.empty()) return OkStatus();
+      break;
+    case Entry::Kind::kList:
+    case Entry::Kind::kObject:
+      if (entry->empty) return OkStatus();
+      break;
+    case Entry::Kind::kInt:
+    case Entry::Kind::kDouble:
+      break;
+  }
+  return Refuse(key, *entry, "none");
+}
+
+}  // namespace mlos::convert

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "convert/convert.h"
+
+#include <utility>
+
+#include "convert/architectures.h"
+#include "convert/checkpoint.h"
+#include "convert/config.h"
+#include "convert/graph.h"
+#include "convert/sentence_transformers.h"
+#include "os/file.h"
+#include "preprocess/sentence_modules.h"
+
+namespace mlos::convert {
+namespace {
+
+using preprocess::SentenceModule;
+
+constexpr uint64_t kMaxConfigBytes = 16'000'000;
+constexpr uint64_t kSideCarChunk = 4 << 20;
+
+Status AddWeights(const std::filesystem::path& dir, const std::vector<SentenceModule>& modules,
+                  Checkpoint* checkpoint) {
+  MLOS_RETURN_IF_ERROR(checkpoint->Add(dir, modules.empty() ? "" : modules.front().path, ""));
+  for (const SentenceModule& module : modules) {
+    if (module.kind != SentenceModule::Kind::kDense) continue;
+    MLOS_RETURN_IF_ERROR(checkpoint->Add(dir, module.path, DensePrefix(module)));
+  }
+  return OkStatus();
+}
+
+Result<Config> ReadConfig(const std::filesystem::path& dir, const std::vector<SentenceModule>& modules) {
+  const std::filesystem::path folder = modules.empty() ? dir : dir / modules.front().path;
+  MLOS_ASSIGN_OR_RETURN(const std::string json, os::ReadFile(folder / "config.json", kMaxConfigBytes));
+  return Config::Parse(json);
+}
+
+// An explicit task other than sentence-similarity asks for the encoder's own outputs.
+Result<std::vector<SentenceModule>> ModulesFor(const std::filesystem::path& dir, const std::string& task) {
+  if (!task.empty() && task != "sentence-similarity") return std::vector<SentenceModule>{};
+  MLOS_ASSIGN_OR_RETURN(std::vector<SentenceModule> modules, preprocess::ReadSentenceModules(dir));
+  // A Transformer alone (a cross-encoder, say) is the model as config.json says.
+  if (modules.size() == 1 && modules.front().path.empty()) modules.clear();
+  if (modules.empty() && !task.empty()) {
+    return Unimplemented(
+        "task 'sentence-similarity' needs a sentence-transformers package; there is no modules.json");
+  }
+  return modules;
+}
+
+Status CopyPiece(const std::filesystem::path& dir, const SideCarPiece& piece, const os::File& target) {
+  MLOS_ASSIGN_OR_RETURN(const os::File source, os::File::Open(dir / piece.file, os::File::Mode::kRead));
+  std::vector<std::byte> buffer(std::min(piece.size_bytes, kSideCarChunk));
+  for (uint64_t done = 0; done < piece.size_bytes;) {
+    const uint64_t wanted = std::min<uint64_t>(buffer.size(), piece.size_bytes - done);
+    MLOS_ASSIGN_OR_RETURN(const size_t got,
+                          source.ReadAt(piece.offset + done, std::span(buffer).first(wanted)));
+    if (got == 0) return DataLoss(piece.file + " became shorter while it was read");
+    MLOS_RETURN_IF_ERROR(
+        target.WriteAt(piece.target_offset + done, std::span<const std::byte>(buffer).first(got)));
+    done += got;
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+bool LooksConvertible(const std::filesystem::path& package_dir) {
+  const auto weights = [&](const std::filesystem::path& dir) {
+    return os::Exists(dir / "config.json") &&
+           (os::Exists(dir / "model.safetensors") || os::Exists(dir / "model.safetensors.index.json"));
+  };
+  if (weights(package_dir)) return true;
+  const auto modules = preprocess::ReadSentenceModules(package_dir);
+  return modules.ok() && !modules->empty() && weights(package_dir / modules->front().path);
+}
+
+Result<ConvertResult> Convert(const std::filesystem::path& package_dir, const ConvertOptions& options) {
+  MLOS_ASSIGN_OR_RETURN(const std::vector<SentenceModule> modules, ModulesFor(package_dir, options.task));
+  MLOS_ASSIGN_OR_RETURN(const Config config, ReadConfig(package_dir, modules));
+  MLOS_ASSIGN_OR_RETURN(const std::string model_type, config.String("model_type", ""));
+  MLOS_ASSIGN_OR_RETURN(const Architecture* architecture, FindArchitecture(model_type));
+  MLOS_ASSIGN_OR_RETURN(const std::vector<std::string> class_names, config.Strings("architectures"));
+  // Sentence-transformers loads the bare encoder, whatever class the checkpoint was saved from.
+  const std::string_view task = modules.empty() ? std::string_view(options.task) : "feature-extraction";
+  MLOS_ASSIGN_OR_RETURN(const Head head, ChooseHead(*architecture, class_names, task));
+
+  Checkpoint checkpoint;
+  MLOS_RETURN_IF_ERROR(AddWeights(package_dir, modules, &checkpoint));
+  GraphBuilder g(checkpoint, kSideCarFile);
+  const BuildContext context{config, head, /*encoder_only=*/!modules.empty()};
+  MLOS_ASSIGN_OR_RETURN(const BuildResult built, architecture->build(g, context));
+  if (!modules.empty()) MLOS_RETURN_IF_ERROR(AddSentenceEmbedding(g, built.encoder, package_dir, modules));
+  MLOS_ASSIGN_OR_RETURN(BuiltGraph graph, std::move(g).Finish(built.ignore));
+
+  ConvertResult result;
+  result.onnx = std::move(graph.onnx);
+  result.architecture = architecture->name;
+  result.task = modules.empty() ? TaskName(head) : "sentence-similarity";
+  result.inputs = std::move(graph.inputs);
+  result.outputs = std::move(graph.outputs);
+  result.source_files = std::move(graph.source_files);
+  result.ignored_tensors = std::move(graph.ignored_tensors);
+  result.used_tensors = std::move(graph.used_tensors);
+  result.side_car = std::move(graph.side_car);
+  result.parameter_count = graph.parameter_count;
+  result.max_length = built.max_length;
+  return result;
+}
+
+Status WriteSideCar(const std::filesystem::path& package_dir, const ConvertResult& result,
+                    const std::filesystem::path& target_dir) {
+  if (result.side_car.empty()) return OkStatus();
+  MLOS_ASSIGN_OR_RETURN(os::File target, os::File::Open(target_dir / kSideCarFile, os::File::Mode::kCreate));
+  for (const SideCarPiece& piece : result.side_car)
+    MLOS_RETURN_IF_ERROR(CopyPiece(package_dir, piece, target));
+  MLOS_RETURN_IF_ERROR(target.Sync());
+  return target.Close();
+}
+
+}  // namespace mlos::convert

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "convert/graph.h"
+
+#include <bit>
+#include <cstring>
+#include <utility>
+
+namespace mlos::convert {
+namespace {
+
+constexpr uint64_t kSideCarAlignment = 64;
+
+static_assert(std::endian::native == std::endian::little, "raw tensor data is little-endian");
+
+bool ShapeMatches(const Shape& wanted, const Shape& found) {
+  if (wanted.size() != found.size()) return false;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] != -1 && wanted[i] != found[i]) return false;
+  }
+  return true;
+}
+
+ProtoWriter ValueInfo(const TensorSpec& spec) {
+  ProtoWriter shape;
+  for (size_t i = 0; i < spec.shape.size(); ++i) {
+    ProtoWriter dim;
+    if (spec.shape[i] >= 0) {
+      dim.Int(onnx::kDimValue, spec.shape[i]);
+    } else {
+      dim.String(onnx::kDimParam, spec.dim_names[i]);
+    }
+    shape.Message(onnx::kShapeDim, dim);
+  }
+  ProtoWriter tensor;
+  tensor.Int(onnx::kTensorTypeElem, onnx::DataType(spec.dtype));
+  tensor.Message(onnx::kTensorTypeShape, shape);
+  ProtoWriter type;
+  type.Message(onnx::kTypeTensor, tensor);
+  ProtoWriter info;
+  info.String(onnx::kValueName, spec.name);
+  info.Message(onnx::kValueType, type);
+  return info;
+}
+
+ProtoWriter AttributeMessage(const Attribute& attribute) {
+  ProtoWriter message;
+  message.String(onnx::kAttributeName, attribute.name);
+  if (const auto* i = std::get_if<int64_t>(&attribute.value)) {
+    message.Int(onnx::kAttributeI, *i);
+    message.Int(onnx::kAttributeType, onnx::kTypeInt);
+  } else if (const auto* f = std::get_if<float>(&attribute.value)) {
+    message.Float(onnx::kAttributeF, *f);
+    message.Int(onnx::kAttributeType, onnx::kTypeFloat);
+  } else if (const auto* s = std::get_if<std::string>(&attribute.value)) {
+    message.String(onnx::kAttributeS, *s);
+    message.Int(onnx::kAttributeType, onnx::kTypeString);
+  } else {
+    for (const int64_t i64 : std::get<std::vector<int64_t>>(attribute.value))
+      message.Int(onnx::kAttributeInts, i64);
+    message.Int(onnx::kAttributeType, onnx::kTypeInts);
+  }
+  return message;
+}
+
+ProtoWriter ExternalEntry(std::string_view key, std::string_view value) {
+  ProtoWriter entry;
+  entry.String(onnx::kEntryKey, key);
+  entry.String(onnx::kEntryValue, value);
+  return entry;
+}
+
+ProtoWriter TensorHead(std::string_view name, DType dtype, const Shape& shape) {
+  ProtoWriter tensor;
+  for (const int64_t size : shape) tensor.Int(onnx::kTensorDims, size);
+  tensor.Int(onnx::kTensorDataType, onnx::DataType(dtype));
+  tensor.String(onnx::kTensorName, name);
+  return tensor;
+}
+
+std::string LegacyName(std::string_view name) {
+  for (const auto& [now, before] :
+       {std::pair<std::string_view, std::string_view>{"LayerNorm.weight", "LayerNorm.gamma"},
+        {"LayerNorm.bias", "LayerNorm.beta"}}) {
+    if (name.ends_with(now))
+      return std::string(name.substr(0, name.size() - now.size())) + std::string(before);
+  }
+  return {};
+}
+
+}  // namespace
+
+GraphBuilder::GraphBuilder(const Checkpoint& checkpoint, std::string side_car_file)
+    : checkpoint_(checkpoint), side_car_file_(std::move(side_car_file)) {}
+
+void GraphBuilder::Fail(Status status) {
+  if (status_.ok()) status_ = std::move(status);
+}
+
+TensorSpec GraphBuilder::Spec(std::string name, DType dtype, const std::vector<Dim>& dims) const {
+  TensorSpec spec;
+  spec.name = std::move(name);
+  spec.dtype = dtype;
+  for (const Dim& dim : dims) {
+    spec.shape.push_back(dim.size);
+    spec.dim_names.push_back(dim.name);
+  }
+  return spec;
+}
+
+Value GraphBuilder::Input(std::string name, DType dtype, std::vector<Dim> dims) {
+  inputs_.push_back(Spec(std::move(name), dtype, dims));
+  return {inputs_.back().name};
+}
+
+void GraphBuilder::Output(std::string name, const Value& value, DType dtype, std::vector<Dim> dims) {
+  outputs_.push_back(Spec(std::move(name), dtype, dims));
+  ProtoWriter node;
+  node.String(onnx::kNodeInput, value.name);
+  node.String(onnx::kNodeOutput, outputs_.back().name);
+  node.String(onnx::kNodeName, "output/" + outputs_.back().name);
+  node.String(onnx::kNodeOpType, "Identity");
+  nodes_.Message(onnx::kGraphNode, node);
+}
+
+Value GraphBuilder::Op(std::string_view type, std::initializer_list<Value> inputs,
+                       std::vector<Attribute> attributes) {
+  return Op(type, std::vector<Value>(inputs), std::move(attributes));
+}
+
+Value GraphBuilder::Op(std::string_view type, const std::vector<Value>& inputs,
+                       std::vector<Attribute> attributes) {
+  // '#' is in no checkpoint's tensor name that we know; inputs and outputs have no scope. So names cannot collide.
+  Value output{scope_ + "#" + std::string(type) + std::to_string(next_node_++)};
+  ProtoWriter node;
+  for (const Value& input : inputs) node.String(onnx::kNodeInput, input.name);
+  node.String(onnx::kNodeOutput, output.name);
+  node.String(onnx::kNodeName, output.name);
+  node.String(onnx::kNodeOpType, type);
+  for (const Attribute& attribute : attributes)
+    node.Message(onnx::kNodeAttribute, AttributeMessage(attribute));
+  nodes_.Message(onnx::kGraphNode, node);
+  return output;
+}
+
+const CheckpointTensor* GraphBuilder::Find(std::string_view name, std::string* found_name) const {
+  for (const std::string& candidate : {std::string(name), LegacyName(name)}) {
+    if (candidate.empty()) continue;
+    if (const CheckpointTensor* tensor = checkpoint_.Find(candidate); tensor != nullptr) {
+      *found_name = candidate;
+      return tensor;
+    }
+  }
+  return nullptr;
+}
+
+bool GraphBuilder::Has(std::string_view name) const {
+  std::string found_name;
+  return Find(name, &found_name) != nullptr;
+}
+
+Shape GraphBuilder::ShapeOf(std::string_view name) {
+  std::string found_name;
+  const CheckpointTensor* tensor = Find(name, &found_name);
+  if (tensor != nullptr) return tensor->entry.shape;
+  Fail(DataLoss("the checkpoint has no tensor '" + std::string(name) + "'"));
+  return {};
+}
+
+bool GraphBuilder::SameBytes(std::string_view a, std::string_view b) const {
+  std::string found_name;
+  const CheckpointTensor* x = Find(a, &found_name);
+  const CheckpointTensor* y = Find(b, &found_name);
+  if (x == nullptr || y == nullptr || x->entry.dtype != y->entry.dtype || x->entry.shape != y->entry.shape)
+    return false;
+  return std::memcmp(checkpoint_.Bytes(*x).data(), checkpoint_.Bytes(*y).data(), x->entry.size_bytes) == 0;
+}
+
+void GraphBuilder::WriteExternal(const std::string& name, const CheckpointTensor& tensor) {
+  const TensorEntry& entry = tensor.entry;
+  std::string location = checkpoint_.files()[tensor.file];
+  uint64_t offset = entry.offset;
+  if (offset % DTypeSize(entry.dtype) != 0) {
+    side_car_bytes_ = (side_car_bytes_ + kSideCarAlignment - 1) / kSideCarAlignment * kSideCarAlignment;
+    side_car_.push_back({location, offset, entry.size_bytes, side_car_bytes_});
+    location = side_car_file_;
+    offset = side_car_bytes_;
+    side_car_bytes_ += entry.size_bytes;
+  } else {
+    used_files_.insert(tensor.file);
+  }
+  ProtoWriter proto = TensorHead(name, entry.dtype, entry.shape);
+  proto.Message(onnx::kTensorExternalData, ExternalEntry("location", location));
+  proto.Message(onnx::kTensorExternalData, ExternalEntry("offset", std::to_string(offset)));
+  proto.Message(onnx::kTensorExternalData, ExternalEntry("length", std::to_string(entry.size_bytes)));
+  proto.Int(onnx::kTensorDataLocation, onnx::kLocationExternal);
+  initializers_.Message(onnx::kGraphInitializer, proto);
+}
+
+Value GraphBuilder::StoredWeight(std::string_view name, const Shape& shape, DType* stored) {
+  *stored = DType::kFp32;
+  std::string found_name;
+  const CheckpointTensor* tensor = Find(name, &found_name);
+  if (tensor == nullptr) {
+    Fail(DataLoss("the checkpoint has no tensor '" + std::string(name) + "'"));
+    return {};
+  }
+  const TensorEntry& entry = tensor->entry;
+  if (!ShapeMatches(shape, entry.shape)) {
+    Fail(DataLoss("tensor '" + found_name + "' has shape " + ShapeToString(entry.shape) +
+                  ", config.json asks for " + ShapeToString(shape)));
+    return {};
+  }
+  if (!IsFloatingPoint(entry.dtype)) {
+    Fail(Unimplemented("tensor '" + found_name + "' holds " + std::string(DTypeName(entry.dtype)) +
+                       "; weights may be F32, F16, BF16 or F64 (a quantised checkpoint?)"));
+    return {};
+  }
+  *stored = entry.dtype;
+  if (used_.insert(found_name).second) {
+    WriteExternal(found_name, *tensor);
+    parameter_count_ += entry.size_bytes / DTypeSize(entry.dtype);
+  }
+  return {found_name};
+}
+
+Value GraphBuilder::Weight(std::string_view name, const Shape& shape) {
+  DType stored = DType::kFp32;
+  Value weight = StoredWeight(name, shape, &stored);
+  if (stored == DType::kFp32) return weight;
+  const auto [known, is_new] = weights_.try_emplace(weight.name);
+  if (is_new) known->second = Op("Cast", {weight}, {{"to", onnx::DataType(DType::kFp32)}});
+  return known->second;
+}
+
+Value GraphBuilder::Constant(const std::string& key, DType dtype, const Shape& shape,
+                             std::string_view bytes) {
+  const auto [known, is_new] = constants_.try_emplace(key, Value{"#" + key});
+  if (is_new) {
+    ProtoWriter tensor = TensorHead(known->second.name, dtype, shape);
+    tensor.String(onnx::kTensorRawData, bytes);
+    initializers_.Message(onnx::kGraphInitializer, tensor);
+  }
+  return known->second;
+}
+
+Value GraphBuilder::Float(float value) {
+  std::string bytes(sizeof(value), '\0');
+  std::memcpy(bytes.data(), &value, sizeof(value));
+  return Constant("float" + std::to_string(std::bit_cast<uint32_t>(value)), DType::kFp32, {}, bytes);
+}
+
+Value GraphBuilder::Int(int64_t value) {
+  std::string bytes(sizeof(value), '\0');
+  std::memcpy(bytes.data(), &value, sizeof(value));
+  return Constant("int" + std::to_string(value), DType::kInt64, {}, bytes);
+}
+
+Value GraphBuilder::Ints(const std::vector<int64_t>& values) {
+  std::string bytes(values.size() * sizeof(int64_t), '\0');
+  if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
+  return Constant("ints" + ShapeToString(values), DType::kInt64, {static_cast<int64_t>(values.size())},
+                  bytes);
+}
+
+Status GraphBuilder::CheckAllUsed(const std::vector<IgnoreRule>& ignore, BuiltGraph* built) const {
+  for (const auto& [name, tensor] : checkpoint_.tensors()) {
+    if (used_.contains(name)) continue;
+    const IgnoreRule* matching = nullptr;
+    for (const IgnoreRule& rule : ignore) {
+      if (name.starts_with(rule.prefix) && name.ends_with(rule.suffix)) matching = &rule;
+      if (matching != nullptr) break;
+    }
+    if (matching == nullptr) {
+      return Unimplemented(
+          "tensor '" + name + "' " + ShapeToString(tensor.entry.shape) +
+          " of the checkpoint has no place in the graph: the model is not what config.json says, or has "
+          "parts that are not supported");
+    }
+    built->ignored_tensors.push_back(name + " (" + matching->reason + ")");
+  }
+  return OkStatus();
+}
+
+Result<BuiltGraph> GraphBuilder::Finish(const std::vector<IgnoreRule>& ignore) && {
+  if (!status_.ok()) return status_;
+  BuiltGraph built;
+  MLOS_RETURN_IF_ERROR(CheckAllUsed(ignore, &built));
+
+  ProtoWriter inputs;
+  for (const TensorSpec& spec : inputs_) inputs.Message(onnx::kGraphInput, ValueInfo(spec));
+  for (const TensorSpec& spec : outputs_) inputs.Message(onnx::kGraphOutput, ValueInfo(spec));
+  ProtoWriter name;
+  name.String(onnx::kGraphName, "mlos");
+  // Fields of one message written one after another are that message.
+  const std::string graph = nodes_.bytes() + name.bytes() + initializers_.bytes() + inputs.bytes();
+
+  ProtoWriter opset;
+  opset.Int(onnx::kOpsetVersion, onnx::kOpset);
+  ProtoWriter model;
+  model.Int(onnx::kModelIrVersion, onnx::kIrVersion);
+  model.String(onnx::kModelProducerName, "mlos");
+  model.String(onnx::kModelGraph, graph);
+  model.Message(onnx::kModelOpsetImport, opset);
+
+  built.onnx = std::move(model).Take();
+  built.inputs = std::move(inputs_);
+  built.outputs = std::move(outputs_);
+  for (const size_t file : used_files_) built.source_files.push_back(checkpoint_.files()[file]);
+  built.used_tensors.assign(used_.begin(), used_.end());
+  built.side_car = std::move(side_car_);
+  built.parameter_count = parameter_count_;
+  return built;
+}
+
+}  // namespace mlos::convert

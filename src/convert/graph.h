@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds an ONNX graph whose weights stay where the checkpoint has them (external data: file, offset, length).
+//
+//   GraphBuilder g(checkpoint);
+//   Value x = g.Input("x", DType::kFp32, {"batch_size", 16});
+//   Value y = g.Op("Gemm", {x, g.Weight("dense.weight", {8, 16}), g.Weight("dense.bias", {8})}, {{"transB", 1}});
+//   g.Output("y", y, DType::kFp32, {"batch_size", 8});
+//   Result<BuiltGraph> graph = g.Finish({...});
+//
+// The first error sticks: later calls do nothing harmful and Finish returns it, so that builders read as straight lines.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/status.h"
+#include "convert/checkpoint.h"
+#include "convert/convert.h"
+#include "convert/onnx_proto.h"
+#include "infer/model_interface.h"
+
+namespace mlos::convert {
+
+// A tensor in the graph.
+struct Value {
+  std::string name;
+};
+
+// A dimension of an input or output: a size, or the name of a free one.
+struct Dim {
+  Dim(int64_t fixed) : size(fixed) {}                  // NOLINT(google-explicit-constructor)
+  Dim(int fixed) : size(fixed) {}                      // NOLINT(google-explicit-constructor)
+  Dim(const char* symbol) : size(-1), name(symbol) {}  // NOLINT(google-explicit-constructor)
+  int64_t size;
+  std::string name;
+};
+
+struct Attribute {
+  std::string name;
+  std::variant<int64_t, float, std::string, std::vector<int64_t>> value;
+};
+
+// Tensors of the checkpoint that the graph may leave alone: names that start with `prefix` and end with `suffix`.
+struct IgnoreRule {
+  std::string prefix;
+  std::string suffix;
+  std::string reason;
+};
+
+struct BuiltGraph {
+  std::string onnx;
+  std::vector<TensorSpec> inputs;
+  std::vector<TensorSpec> outputs;
+  std::vector<std::string> source_files;
+  std::vector<std::string> used_tensors;
+  std::vector<std::string> ignored_tensors;  // "name (reason)"
+  std::vector<SideCarPiece> side_car;
+  uint64_t parameter_count = 0;
+};
+
+class GraphBuilder {
+ public:
+  // `checkpoint` must outlive the builder.
+  explicit GraphBuilder(const Checkpoint& checkpoint, std::string side_car_file);
+
+  Value Input(std::string name, DType dtype, std::vector<Dim> dims);
+  void Output(std::string name, const Value& value, DType dtype, std::vector<Dim> dims);
+
+  // A node with one output.
+  Value Op(std::string_view type, std::initializer_list<Value> inputs,
+           std::vector<Attribute> attributes = {});
+  Value Op(std::string_view type, const std::vector<Value>& inputs, std::vector<Attribute> attributes = {});
+
+  // True when the checkpoint has the tensor (also under its legacy name).
+  bool Has(std::string_view name) const;
+  // Its shape; an error that sticks and an empty shape when it is missing.
+  Shape ShapeOf(std::string_view name);
+  // True when both tensors are there with the same dtype, shape and bytes. Reads them.
+  bool SameBytes(std::string_view a, std::string_view b) const;
+  // The tensor as FP32 (cast in the graph when stored as F16, BF16 or F64). `shape` is checked; -1 = any size.
+  Value Weight(std::string_view name, const Shape& shape);
+  // The same in its stored type, to be cast after a Gather. `*stored` is its type.
+  Value StoredWeight(std::string_view name, const Shape& shape, DType* stored);
+
+  // Constants are kept once.
+  Value Float(float value);                        // rank 0
+  Value Int(int64_t value);                        // rank 0
+  Value Ints(const std::vector<int64_t>& values);  // rank 1
+
+  // Prefix of the names of the nodes that follow, for profiles and messages.
+  void SetScope(std::string scope) { scope_ = std::move(scope); }
+  void Fail(Status status);
+  const Status& status() const { return status_; }
+
+  // The model. kUnimplemented when a tensor of the checkpoint is neither used nor covered by `ignore`.
+  Result<BuiltGraph> Finish(const std::vector<IgnoreRule>& ignore) &&;
+
+ private:
+  // Legacy spellings: LayerNorm.gamma/beta. Null when missing.
+  const CheckpointTensor* Find(std::string_view name, std::string* found_name) const;
+  Value Constant(const std::string& key, DType dtype, const Shape& shape, std::string_view bytes);
+  void WriteExternal(const std::string& name, const CheckpointTensor& tensor);
+  TensorSpec Spec(std::string name, DType dtype, const std::vector<Dim>& dims) const;
+  Status CheckAllUsed(const std::vector<IgnoreRule>& ignore, BuiltGraph* built) const;
+
+  const Checkpoint& checkpoint_;
+  const std::string side_car_file_;
+  Status status_;
+  ProtoWriter nodes_;
+  ProtoWriter initializers_;
+  std::vector<TensorSpec> inputs_;
+  std::vector<TensorSpec> outputs_;
+  std::map<std::string, Value> constants_;
+  std::map<std::string, Value> weights_;  // by stored name: as FP32
+  std::set<std::string> used_;            // names in the checkpoint
+  std::set<size_t> used_files_;
+  std::vector<SideCarPiece> side_car_;
+  uint64_t side_car_bytes_ = 0;
+  uint64_t parameter_count_ = 0;
+  std::string scope_;
+  uint64_t next_node_ = 0;
+};
+
+}  // namespace mlos::convert
