@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "assertions.h"
 #include "log.h"
 
 namespace mlos::llama {
@@ -185,6 +186,7 @@ void DecodeLoop::TakeLogits() {
 void DecodeLoop::Step() {
   FillBatch();
   ErrorCapture errors;
+  AssertionsThrow assertions;
   switch (const int32_t result = Decode()) {
     case kDecoded:
       TakeLogits();

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <exception>
 
+#include "assertions.h"
 #include "log.h"
 
 namespace mlos::llama {
@@ -85,6 +86,7 @@ Status EmbedLoop::Step(const Embedding& call, size_t first, float* vectors, size
   // A causal embedding model keeps a cache; each step starts with an empty one.
   if (llama_memory_t memory = llama_get_memory(context_)) llama_memory_clear(memory, /*data=*/false);
   ErrorCapture errors;
+  AssertionsThrow assertions;
   const int32_t result = llama_decode(context_, batch_);
   if (result != 0) {
     const smi_code why = WhyStop(call, NowNs());

@@ -37,14 +37,11 @@ void EngineLog(ggml_log_level level, const char* text, void*) {
       message);
 }
 
-void EngineAbort(const char* message) { Log(LogLevel::kError, std::string("llama.cpp gives up: ") + message); }
-
 }  // namespace
 
 void StartLogging(const smi_host_api* host) {
   g_host = host;
   llama_log_set(&EngineLog, nullptr);
-  ggml_set_abort_callback(&EngineAbort);
 }
 
 void StopLogging() { g_host = nullptr; }

@@ -11,8 +11,8 @@ namespace mlos::llama {
 
 enum class LogLevel : int32_t { kDebug = 0, kInfo = 1, kWarning = 2, kError = 3 };
 
-// From now on the engine logs to `host`, and its fatal assertions are logged before they end the process. `host` must
-// stay valid until StopLogging. The engine's own information is worth a "debug" to a host.
+// From now on the engine logs to `host`, which must stay valid until StopLogging. The engine's own information is worth
+// a "debug" to a host.
 void StartLogging(const smi_host_api* host);
 void StopLogging();
 

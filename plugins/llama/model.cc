@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "assertions.h"
 #include "log.h"
 #include "splits.h"
 
@@ -45,6 +46,7 @@ Status Model::LoadEngine() {
   params.use_extra_bufts = plan_.repack;
   params.n_gpu_layers = 0;
   ErrorCapture errors;
+  AssertionsThrow assertions;
   model_.reset(llama_model_load_from_file(options_.path.c_str(), params));
   if (model_ == nullptr) {
     const std::string why = Why(errors);
@@ -64,7 +66,7 @@ Status Model::LoadEngine() {
 Status Model::MakeContext() {
   llama_context_params params = llama_context_default_params();
   const auto threads = static_cast<int32_t>(options_.n_threads);
-  params.n_ctx = static_cast<uint32_t>(std::max<uint64_t>(plan_.cache_tokens, plan_.context_length));
+  params.n_ctx = static_cast<uint32_t>(std::max<uint64_t>(plan_.cache_tokens, plan_.batch));
   params.n_batch = plan_.batch;
   params.n_ubatch = plan_.batch;
   params.n_seq_max = plan_.max_sequences;
@@ -80,6 +82,7 @@ Status Model::MakeContext() {
     params.n_outputs_max = plan_.max_sequences;
   }
   ErrorCapture errors;
+  AssertionsThrow assertions;
   context_.reset(llama_init_from_model(model_.get(), params));
   if (context_ != nullptr) return Ok();
   return Fail(SMI_OUT_OF_MEMORY, "llama.cpp cannot make a context of ", plan_.max_sequences, " x ", plan_.context_length,

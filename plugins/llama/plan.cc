@@ -145,8 +145,10 @@ Status ChooseSizes(const LoadOptions& options, const Shape& shape, uint64_t per_
   if (plan->embeds) {
     // One step holds whole texts: they share its tokens, and none is longer than the context.
     plan->max_sequences = options.max_sequences != 0 ? options.max_sequences : 64;
-    plan->batch = plan->context_length;
-    plan->cache_tokens = shape.attends_causally ? PaddedContext(plan->context_length) : 0;
+    // The engine asserts that the step divides evenly among the sequences.
+    const uint32_t n = plan->max_sequences;
+    plan->batch = (plan->context_length + n - 1) / n * n;
+    plan->cache_tokens = shape.attends_causally ? PaddedContext(plan->batch) : 0;
     return Ok();
   }
   const uint64_t each = Plus(Times(plan->context_length, per_token), per_sequence);

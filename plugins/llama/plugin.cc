@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 
+#include "assertions.h"
 #include "llama.h"
 #include "log.h"
 #include "model.h"
@@ -55,6 +56,7 @@ smi_code Open(const smi_host_api* host, const smi_option* options, uint32_t n_op
     }
     auto opened = std::make_unique<smi_plugin>();
     StartLogging(host);
+    CatchAssertions();
     llama_backend_init();
     *plugin = opened.release();
     return Ok();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vocabulary.h"
 
+#include "assertions.h"
+
 namespace mlos::llama {
 
 Vocabulary::Vocabulary(const llama_vocab* vocab) : vocab_(vocab) {
@@ -16,6 +18,7 @@ Status Vocabulary::Tokenize(std::string_view text, bool around, Special special,
   if (text.size() > INT32_MAX / 2) {
     return Fail(SMI_BAD_INPUT, "the text has ", text.size(), " bytes; the tokenizer takes at most ", INT32_MAX / 2);
   }
+  AssertionsThrow assertions;
   const size_t before = tokens->size();
   const auto size = static_cast<int32_t>(text.size());
   const bool parse = special == Special::kParse;
