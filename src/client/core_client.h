@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// mlos-core over HTTP.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace mlos::client {
+
+struct ClientOptions {
+  std::string endpoint = "http://localhost:8080";  // what MLOS_CORE_ENDPOINT says
+  const std::atomic<bool>* interrupted = nullptr;  // may be null; ends a call with kCancelled
+  int connect_timeout_s = 5;
+};
+
+// The fields `axon register` has always sent.
+struct RegisterModel {
+  std::string model_id;
+  std::string name;
+  std::string framework;
+  std::string execution_format;
+  std::string path;
+  std::string description;
+  std::string manifest_path;
+};
+
+// What mlos-core says about a model; "" and 0 for what it left out.
+struct ModelInfo {
+  std::string id;
+  std::string status;  // "loaded", "ready", "failed", ...
+  std::string plugin_id;
+  std::string framework;
+  std::string execution_format;
+  std::string path;
+  std::string version;
+  std::string error;
+  double load_ms = 0;
+  bool generates = false;     // text in, text out
+  bool accepts_text = false;  // a sentence in, tensors out
+  bool knows_kind = false;    // generates and accepts_text were said
+};
+
+struct Generated {
+  std::string text;
+  std::string finish_reason;
+  uint64_t prompt_tokens = 0;
+  uint64_t completion_tokens = 0;
+  double prompt_ms = 0;
+  double eval_ms = 0;
+  std::vector<std::string> warnings;
+};
+
+// Every call is one HTTP exchange; kUnavailable when nobody answers at the endpoint. An error of mlos-core comes back with
+// its own code and message. Thread-compatible.
+class CoreClient {
+ public:
+  explicit CoreClient(ClientOptions options);
+
+  const std::string& endpoint() const { return options_.endpoint; }
+  // Loads the model; takes as long as that takes.
+  Result<ModelInfo> Register(const RegisterModel& model) const;
+  Status Unregister(const std::string& model_id) const;
+  Result<std::vector<ModelInfo>> List() const;
+  Result<ModelInfo> Get(const std::string& model_id) const;
+  // `body` and the answer are JSON.
+  Result<std::string> Infer(const std::string& model_id, const std::string& body) const;
+  // `body` is a JSON object with "stream": true in it. `on_text` gets each piece as it comes; false ends the call with
+  // kCancelled.
+  Result<Generated> Generate(const std::string& model_id, const std::string& body,
+                             const std::function<bool(std::string_view piece)>& on_text) const;
+  // Raw JSON.
+  Result<std::string> Health() const;
+  Result<std::string> Plugins() const;
+  Result<std::string> Stats() const;
+
+ private:
+  struct Answer {
+    int status = 0;
+    std::string body;
+  };
+  using OnBody = std::function<Status(int http_status, std::string_view bytes)>;
+  Result<Answer> Call(const char* method, const std::string& path, const std::string& body,
+                      const OnBody& on_body) const;
+  // The body of a 2xx answer; the error in any other.
+  Result<std::string> Ask(const char* method, const std::string& path, const std::string& body = "") const;
+
+  const ClientOptions options_;
+};
+
+// "/models/hf%2Fbert-base-uncased%40latest".
+std::string ModelPath(const std::string& model_id);
+
+// The error in an answer that is not 2xx: mlos-core's code and message, or what the HTTP status means.
+Status ErrorOfAnswer(int http_status, std::string_view body);
+
+}  // namespace mlos::client
