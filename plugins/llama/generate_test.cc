@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <future>
+#include <set>
 #include <thread>
 
 #include "call.h"
@@ -100,8 +101,10 @@ TEST_F(GenerateTest, SameSeedSameTextAnotherSeedAnother) {
   EXPECT_EQ(model.Generate(ask)->text, first);
   ask.seed = 8;
   EXPECT_NE(model.Generate(ask)->text, first);
-  ask.seed = 0;  // random
-  EXPECT_NE(model.Generate(ask)->text, model.Generate(ask)->text);
+  ask.seed = 0;  // random; two may agree by chance, six do not
+  std::set<std::string> texts;
+  for (int i = 0; i < 6; ++i) texts.insert(model.Generate(ask)->text);
+  EXPECT_GT(texts.size(), 1u);
 }
 
 TEST_F(GenerateTest, RepeatPenaltyChangesGreedyText) {
