@@ -216,6 +216,19 @@ spec:
   EXPECT_FALSE(ParseManifest(Replace(original, "apiVersion: v1", "apiVersion: axon.mlos.io/v1")).ok());
 }
 
+// The example of the page about the format is itself valid.
+TEST(ManifestTest, TheDocumentedExampleIsValid) {
+  const auto page = os::ReadFile(std::filesystem::path(MLOS_SOURCE_DIR) / "docs/formats/manifest.md", 1'000'000);
+  ASSERT_TRUE(page.ok());
+  const size_t begin = page->find("```yaml\n") + 8;
+  const auto m = ParseManifest(page->substr(begin, page->find("```", begin) - begin));
+  ASSERT_TRUE(m.ok()) << m.status().message();
+  EXPECT_EQ(m->text->output, "sentence_embedding");
+  EXPECT_EQ(m->inputs.size(), 2u);
+  EXPECT_TRUE(m->inputs[1].optional);
+  EXPECT_EQ(m->conversion->sources.size(), 1u);
+}
+
 TEST(ManifestTest, ErrorsOfAFileNameTheFile) {
   const os::TemporaryDirectory temporary;
   const auto file = temporary.path() / "manifest.yaml";
