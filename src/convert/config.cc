@@ -6,6 +6,8 @@
 
 #include <simdjson.h>
 
+#include "preprocess/json_file.h"
+
 namespace mlos::convert {
 namespace {
 
@@ -22,14 +24,10 @@ std::string Shown(dom::element element) {
 }  // namespace
 
 Result<Config> Config::Parse(std::string_view json) {
-  const simdjson::padded_string padded(json);
-  dom::parser parser;
-  dom::element root;
-  if (const auto error = parser.parse(padded).get(root); error != simdjson::SUCCESS) {
-    return DataLoss(std::string("config.json is not valid JSON: ") + simdjson::error_message(error));
-  }
+  MLOS_ASSIGN_OR_RETURN(const preprocess::JsonDocument document, preprocess::ParseJson(json, "config.json"));
   dom::object object;
-  if (root.get_object().get(object) != simdjson::SUCCESS) return DataLoss("config.json is not a JSON object");
+  if (document.root.get_object().get(object) != simdjson::SUCCESS)
+    return DataLoss("config.json is not a JSON object");
 
   Config config;
   for (const auto& [key, value] : object) {

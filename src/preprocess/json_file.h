@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small JSON files of a package, read as simdjson documents. For the sources of this folder only.
+// Small JSON files of a package, read as simdjson documents. For sources only: no header of another folder includes this.
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,6 @@
 #include <simdjson.h>
 
 #include "base/status.h"
-#include "os/file.h"
 
 namespace mlos::preprocess {
 
@@ -21,20 +20,10 @@ struct JsonDocument {
   simdjson::dom::element root;
 };
 
-// `file` is for messages. kDataLoss when it is not JSON.
-inline Result<JsonDocument> ParseJson(std::string_view json, std::string_view file) {
-  JsonDocument document;
-  document.parser = std::make_unique<simdjson::dom::parser>();
-  const simdjson::padded_string padded(json);
-  if (const auto error = document.parser->parse(padded).get(document.root); error != simdjson::SUCCESS) {
-    return DataLoss(std::string(file) + " is not valid JSON: " + simdjson::error_message(error));
-  }
-  return document;
-}
-
-inline Result<JsonDocument> ReadJson(const std::filesystem::path& package_dir, const std::string& file) {
-  MLOS_ASSIGN_OR_RETURN(const std::string json, os::ReadFile(package_dir / file, kMaxJsonFileBytes));
-  return ParseJson(json, file);
-}
+// `file` is for messages. kDataLoss when it is not JSON. Whole numbers beyond 64 bits are read as doubles: Python writes
+// "no limit" as 1000000000000000019884624838656.
+Result<JsonDocument> ParseJson(std::string_view json, std::string_view file);
+// kNotFound when there is no such file.
+Result<JsonDocument> ReadJson(const std::filesystem::path& package_dir, const std::string& file);
 
 }  // namespace mlos::preprocess

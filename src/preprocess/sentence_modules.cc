@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "os/file.h"
 #include "preprocess/json_file.h"
 
 namespace mlos::preprocess {

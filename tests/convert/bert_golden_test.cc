@@ -13,6 +13,7 @@
 #include "golden.h"
 #include "ort_session.h"
 #include "os/directory.h"
+#include "package.h"
 
 namespace mlos::convert {
 namespace {
@@ -21,42 +22,6 @@ namespace fs = std::filesystem;
 
 const fs::path kModels = fs::path(MLOS_SOURCE_DIR) / "tests/models";
 const fs::path kVariants = fs::path(MLOS_SOURCE_DIR) / "tests/convert/variants";
-
-// A copy of a package that may be written to.
-class Package {
- public:
-  explicit Package(const fs::path& source) {
-    fs::copy(source, dir_.path(), fs::copy_options::recursive);
-    for (const auto& entry : fs::recursive_directory_iterator(dir_.path())) {
-      fs::permissions(entry.path(), fs::perms::owner_write, fs::perm_options::add);
-    }
-  }
-  const fs::path& path() const { return dir_.path(); }
-
-  // Converts in place and opens the result.
-  std::unique_ptr<OrtSession> Open(const std::string& task = "") {
-    Result<ConvertResult> converted = Convert(path(), {task});
-    EXPECT_TRUE(converted.ok()) << converted.status().ToString();
-    if (!converted.ok()) return nullptr;
-    result = std::move(*converted);
-    WriteBytes(path() / "model.onnx", result.onnx);
-    const Status side_car = WriteSideCar(path(), result, path());
-    EXPECT_TRUE(side_car.ok()) << side_car.ToString();
-    auto session = std::make_unique<OrtSession>(path() / "model.onnx");
-    std::vector<std::string> declared;
-    for (const TensorSpec& spec : result.inputs) declared.push_back(spec.name);
-    EXPECT_EQ(declared, session->inputs());
-    declared.clear();
-    for (const TensorSpec& spec : result.outputs) declared.push_back(spec.name);
-    EXPECT_EQ(declared, session->outputs());
-    return session;
-  }
-
-  ConvertResult result;
-
- private:
-  os::TemporaryDirectory dir_;
-};
 
 void ExpectClose(const std::string& what, const FloatTensor& wanted, const FloatTensor& got,
                  const std::set<int64_t>& finite_only) {
