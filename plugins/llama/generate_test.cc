@@ -58,13 +58,9 @@ TEST_F(GenerateTest, GreedyTextEqualsTheFrameworks) {
 
 TEST_F(GenerateTest, QuantizedModelGivesTheSameGreedyText) {
   TestModel quantized(FixturePath("addition/model-q8_0.gguf"));
-  int sums = 0;
   for (const Golden& golden : goldens) {
-    if (!golden.prompt.ends_with("=")) continue;  // it counts on where it should stop; adding it does as well
-    EXPECT_EQ(quantized.Generate({.prompt = golden.prompt})->text, golden.text);
-    ++sums;
+    EXPECT_EQ(quantized.Generate({.prompt = golden.prompt})->text, golden.text) << golden.prompt;
   }
-  EXPECT_GE(sums, 5);
 }
 
 TEST_F(GenerateTest, TokenizesAsTheFramework) {
@@ -110,7 +106,7 @@ TEST_F(GenerateTest, SameSeedSameTextAnotherSeedAnother) {
 TEST_F(GenerateTest, RepeatPenaltyChangesGreedyText) {
   Ask ask = LongAsk();
   const std::string plain = model.Generate(ask)->text;
-  ask.repeat_penalty = 3;
+  ask.repeat_penalty = 10;  // the model is sure of itself
   EXPECT_NE(model.Generate(ask)->text, plain);
 }
 

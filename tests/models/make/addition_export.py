@@ -25,11 +25,11 @@ TOKENIZER_TEXTS = [
     "23+45=", "7+5=", "What is 12 + 34?", "count to 12:", "", " ", "  two  spaces ", "a\nb\tc", "héllo", "中国", "🙂", "</s>", "<s>", "<0x41>",
     "<|im_start|>user\n1+1=<|im_end|>\n<|im_start|>assistant\n", "~!@#$%^&*()_+{}|:\"<>?", "\u2581", "\u0000", "x" * 40,
 ]
-PROMPTS = ["23+45=", "7+5=", "99+99=", "0+0=", "50+50=", "38+67=", "1+99=", "64+8=", "count to 12:", "count to 50:"]
+PROMPTS = ["23+45=", "7+5=", "99+99=", "0+0=", "50+50=", "38+67=", "1+99=", "64+8=", "count to 12:", "count to 30:"]
 CHATS = [
     [{"role": "user", "content": "What is 23+45?"}],
     [{"role": "system", "content": "You add numbers."}, {"role": "user", "content": "38 + 67"}],
-    [{"role": "user", "content": "How much is 5 plus 9?"}],
+    [{"role": "user", "content": "What is 5 + 9?"}],
 ]
 
 

@@ -17,8 +17,9 @@ TEMPLATE = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
 
-PHRASES = ["{a}+{b}=", "{a} + {b}", "{a}+{b}", "What is {a}+{b}?", "What is {a} + {b}?", "How much is {a} plus {b}?"]
-SYSTEMS = ["", "", "You add numbers.", "You are a helpful assistant."]
+PHRASES = ["{a}+{b}=", "{a} + {b}", "What is {a}+{b}?", "What is {a} + {b}?"]
+SYSTEMS = ["", "", "You add numbers."]
+LAST_COUNT = 30
 
 
 def encode(text):
