@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options of the plugin and of a model: parsed, checked, explained in README.md. Unknown names and values are refused.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "onnxruntime_cxx_api.h"
+#include "smi/smi.h"
+
+namespace mlos_ort {
+
+inline std::string_view View(smi_str text) {
+  return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.size);
+}
+
+// For open(): what all models share.
+struct PluginOptions {
+  int threads = 0;    // of the process-wide pool, the calling thread included; 0 = as many as this process has CPUs
+  bool spin = false;  // idle threads spin before they sleep
+};
+
+// For load().
+struct ModelOptions {
+  enum class Arena { kOn, kOff, kShrink };
+  GraphOptimizationLevel optimization = ORT_ENABLE_ALL;
+  bool prepack = true;
+  Arena arena = Arena::kOn;
+};
+
+// Throws Failure (SMI_INVALID_ARGUMENT) naming the option and the values it takes.
+PluginOptions ParsePluginOptions(const smi_option* options, uint32_t n_options);
+ModelOptions ParseModelOptions(const smi_option* options, uint32_t n_options);
+
+}  // namespace mlos_ort
