@@ -249,14 +249,14 @@ std::string EncodeStreamError(const Status& status, std::string_view request_id)
 }
 
 std::string EncodeError(const Status& status, std::string_view model_id, std::string_view request_id) {
+  return EncodeError(CodeName(status.code()), status.message(), model_id, request_id);
+}
+
+std::string EncodeError(std::string_view code, std::string_view message, std::string_view model_id,
+                        std::string_view request_id) {
   JsonWriter w;
   w.BeginObject();
-  w.Key("status")
-      .String("error")
-      .Key("code")
-      .String(CodeName(status.code()))
-      .Key("message")
-      .String(status.message());
+  w.Key("status").String("error").Key("code").String(code).Key("message").String(message);
   if (!model_id.empty()) w.Key("model_id").String(model_id);
   w.Key("request_id").String(request_id);
   w.EndObject();

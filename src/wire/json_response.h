@@ -36,5 +36,8 @@ std::string EncodeStreamError(const Status& status, std::string_view request_id)
 
 // {"status":"error","code","message","model_id"?,"request_id"}.
 std::string EncodeError(const Status& status, std::string_view model_id, std::string_view request_id);
+// The same for errors of the protocol, which no Code names.
+std::string EncodeError(std::string_view code, std::string_view message, std::string_view model_id,
+                        std::string_view request_id);
 
 }  // namespace mlos::wire

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "frontend/http/control_json.h"
+
+#include "base/json_writer.h"
+#include "wire/json_cursor.h"
+
+namespace mlos::frontend {
+namespace {
+
+using serving::ModelStatus;
+
+double Ms(int64_t ns) { return static_cast<double>(ns / 1000) / 1000.0; }
+
+std::string_view StateName(serving::ModelState state) {
+  switch (state) {
+    case serving::ModelState::kRegistered:
+      return "registered";
+    case serving::ModelState::kLoading:
+      return "loading";
+    case serving::ModelState::kReady:
+      return "ready";
+    case serving::ModelState::kFailed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+// The original's word for a model that answers.
+std::string_view OriginalState(serving::ModelState state) {
+  return state == serving::ModelState::kReady ? "loaded" : StateName(state);
+}
+
+void WriteStrings(JsonWriter* w, std::string_view key, const std::vector<std::string>& values) {
+  w->Key(key).BeginArray();
+  for (const std::string& value : values) w->String(value);
+  w->EndArray();
+}
+
+void WriteSpecs(JsonWriter* w, std::string_view key, const std::vector<TensorSpec>& specs, bool inputs) {
+  w->Key(key).BeginArray();
+  for (const TensorSpec& spec : specs) {
+    w->BeginObject().Key("name").String(spec.name).Key("datatype").String(DTypeName(spec.dtype));
+    w->Key("shape").BeginArray();
+    for (const int64_t dim : spec.shape) w->Int(dim);
+    w->EndArray();
+    WriteStrings(w, "dim_names", spec.dim_names);
+    if (inputs) w->Key("optional").Bool(spec.optional);
+    if (!spec.description.empty()) w->Key("description").String(spec.description);
+    w->EndObject();
+  }
+  w->EndArray();
+}
+
+void WriteInterface(JsonWriter* w, const ModelInterface& model) {
+  WriteSpecs(w, "inputs", model.inputs, true);
+  WriteSpecs(w, "outputs", model.outputs, false);
+  w->Key("executes").Bool(model.executes).Key("generates").Bool(model.generates);
+  w->Key("accepts_text").Bool(model.accepts_text).Key("has_chat_template").Bool(model.has_chat_template);
+  if (model.context_length > 0) w->Key("context_length").Uint(model.context_length);
+  if (model.embedding_length > 0) w->Key("embedding_length").Uint(model.embedding_length);
+  w->Key("batch_dimension").Int(model.batch_dimension);
+}
+
+void WriteSummary(JsonWriter* w, const ModelStatus& model) {
+  w->Key("name").String(model.name).Key("version").String(model.version);
+  w->Key("plugin_id").String(model.plugin_id).Key("framework").String(model.framework);
+  w->Key("execution_format").String(model.execution_format).Key("path").String(model.path);
+  if (!model.error.empty()) w->Key("error").String(model.error);
+}
+
+}  // namespace
+
+Result<serving::RegisterRequest> DecodeRegister(std::string_view body) {
+  serving::RegisterRequest out;
+  std::string name;
+  std::string model_path;
+  wire::JsonCursor cursor(body);
+  if (cursor.Peek() != '{')
+    return InvalidArgument("the request body is not a JSON object, found " + cursor.DescribeNext());
+  const Status read = cursor.ForEachMember([&](const std::string& key) -> Status {
+    std::string* target = nullptr;
+    if (key == "model_id") target = &out.model_id;
+    if (key == "name") target = &name;
+    if (key == "path") target = &out.path;
+    if (key == "model_path") target = &model_path;
+    if (key == "manifest_path") target = &out.manifest_path;
+    if (key == "plugin_id") target = &out.plugin_id;
+    if (key == "execution_format") target = &out.execution_format;
+    if (key == "framework") target = &out.framework;
+    if (key == "description") target = &out.description;
+    if (target == nullptr) {
+      return Unprocessable("unknown key '" + key +
+                           "'; known: model_id, name, path, model_path, manifest_path, plugin_id, "
+                           "execution_format, framework, description");
+    }
+    if (cursor.Peek() != '"')
+      return Unprocessable("'" + key + "': wanted a string, got " + cursor.DescribeNext());
+    MLOS_RETURN_IF_ERROR(cursor.ReadString(target));
+    return target->find('\0') == std::string::npos ? OkStatus()
+                                                   : Unprocessable("'" + key + "' holds a NUL character");
+  });
+  MLOS_RETURN_IF_ERROR(read);
+  MLOS_RETURN_IF_ERROR(cursor.ExpectEnd());
+  if (out.model_id.empty()) out.model_id = name;
+  if (out.model_id.empty()) return Unprocessable("'model_id' is missing: wanted \"namespace/name@version\"");
+  if (out.path.empty()) {
+    out.path = model_path;
+  } else if (!model_path.empty() && model_path != out.path) {
+    return Unprocessable("'path' and 'model_path' differ; send one of them");
+  }
+  if (out.path.empty() && out.manifest_path.empty())
+    return Unprocessable("'path' is missing: wanted a package folder or a model file");
+  return out;
+}
+
+std::string EncodeHealth(std::string_view version, bool ready, int64_t unix_s) {
+  JsonWriter w;
+  w.BeginObject()
+      .Key("status")
+      .String("healthy")
+      .Key("service")
+      .String("mlos-core")
+      .Key("version")
+      .String(version);
+  w.Key("apis").BeginArray().String("http").EndArray();
+  w.Key("timestamp").Int(unix_s).Key("runtime_mode").String("userspace").Key("ready").Bool(ready).EndObject();
+  return std::move(w).Take();
+}
+
+std::string EncodeStats(const serving::ServerStats& stats, uint16_t http_port) {
+  const uint64_t answered = stats.requests_ok + stats.requests_failed;
+  const int64_t average_ns = answered > 0 ? stats.latency_sum_ns / static_cast<int64_t>(answered) : 0;
+  JsonWriter w;
+  w.BeginObject().Key("total_requests").Uint(stats.requests_total);
+  w.Key("successful_requests").Uint(stats.requests_ok).Key("failed_requests").Uint(stats.requests_failed);
+  w.Key("avg_response_time_us").Double(static_cast<double>(average_ns) / 1000.0);
+  w.Key("uptime_seconds").Int(stats.uptime_ns / 1'000'000'000);
+  w.Key("queued").Uint(stats.queued).Key("running").Uint(stats.running);
+  w.Key("apis").BeginObject();
+  w.Key("http").BeginObject().Key("enabled").Bool(true).Key("port").Uint(http_port).EndObject();
+  w.Key("grpc").BeginObject().Key("enabled").Bool(false).Key("port").Uint(0).EndObject();
+  w.Key("ipc").BeginObject().Key("enabled").Bool(false).Key("path").String("").EndObject();
+  w.EndObject().EndObject();
+  return std::move(w).Take();
+}
+
+std::string EncodePlugins(const std::vector<serving::PluginStatus>& plugins) {
+  JsonWriter w;
+  w.BeginObject().Key("status").String("success").Key("plugins").BeginArray();
+  for (const serving::PluginStatus& plugin : plugins) {
+    w.BeginObject().Key("id").String(plugin.id).Key("name").String(plugin.id).Key("status").String("loaded");
+    WriteStrings(&w, "models", plugin.models);
+    w.Key("version")
+        .String(plugin.version)
+        .Key("engine_version")
+        .String(plugin.engine_version)
+        .Key("path")
+        .String(plugin.path);
+    WriteStrings(&w, "formats", plugin.formats);
+    WriteStrings(&w, "frameworks", plugin.frameworks);
+    WriteStrings(&w, "capabilities", plugin.capabilities);
+    w.EndObject();
+  }
+  w.EndArray().Key("total").Uint(plugins.size()).EndObject();
+  return std::move(w).Take();
+}
+
+std::string EncodeModels(const std::vector<ModelStatus>& models) {
+  JsonWriter w;
+  w.BeginObject().Key("status").String("success").Key("models").BeginArray();
+  for (const ModelStatus& model : models) {
+    w.BeginObject().Key("id").String(model.id).Key("status").String(OriginalState(model.state));
+    WriteSummary(&w, model);
+    w.EndObject();
+  }
+  w.EndArray().Key("total").Uint(models.size()).EndObject();
+  return std::move(w).Take();
+}
+
+std::string EncodeModel(const ModelStatus& model) {
+  JsonWriter w;
+  w.BeginObject().Key("status").String("success").Key("model_id").String(model.id);
+  w.Key("state").String(StateName(model.state));
+  WriteSummary(&w, model);
+  w.Key("description").String(model.description);
+  w.Key("inference_endpoint").String("/models/" + model.id + "/inference");
+  if (model.interface != nullptr) WriteInterface(&w, *model.interface);
+  w.Key("statistics").BeginObject();
+  w.Key("requests_ok").Uint(model.requests_ok).Key("requests_failed").Uint(model.requests_failed);
+  w.Key("load_ms")
+      .Double(Ms(model.load_ns))
+      .Key("registered_at")
+      .Int(model.registered_unix_ns / 1'000'000'000);
+  w.EndObject().EndObject();
+  return std::move(w).Take();
+}
+
+std::string EncodeRegistered(const ModelStatus& model, std::string_view manifest_path) {
+  JsonWriter w;
+  w.BeginObject()
+      .Key("status")
+      .String("success")
+      .Key("model_id")
+      .String(model.id)
+      .Key("plugin_id")
+      .String(model.plugin_id);
+  w.Key("message").String("model registered and loaded").Key("axon_manifest").String(manifest_path);
+  w.Key("inference_endpoint").String("/models/" + model.id + "/inference");
+  w.Key("state").String(StateName(model.state)).Key("execution_format").String(model.execution_format);
+  w.Key("load_ms").Double(Ms(model.load_ns)).EndObject();
+  return std::move(w).Take();
+}
+
+std::string EncodeUnregistered(std::string_view model_id) {
+  JsonWriter w;
+  w.BeginObject()
+      .Key("status")
+      .String("success")
+      .Key("model_id")
+      .String(model_id)
+      .Key("message")
+      .String("model unregistered")
+      .EndObject();
+  return std::move(w).Take();
+}
+
+std::string EncodeScan(const serving::ScanResult& result) {
+  JsonWriter w;
+  w.BeginObject().Key("status").String("success");
+  WriteStrings(&w, "registered", result.registered);
+  w.Key("failed").BeginArray();
+  for (const auto& [id, status] : result.failed) {
+    w.BeginObject()
+        .Key("model_id")
+        .String(id)
+        .Key("code")
+        .String(CodeName(status.code()))
+        .Key("message")
+        .String(status.message())
+        .EndObject();
+  }
+  w.EndArray().Key("total").Uint(result.registered.size()).EndObject();
+  return std::move(w).Take();
+}
+
+}  // namespace mlos::frontend
