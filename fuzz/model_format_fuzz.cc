@@ -9,7 +9,7 @@
 #include "package/path.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static constexpr std::array kNames = {"m",    "m.onnx", "m.gguf", "m.safetensors", "m.pt",  "m.pkl",
+  static constexpr std::array kNames = {"m",    "m.onnx", "m.gguf",   "m.safetensors",  "m.pt", "m.pkl",
                                         "m.h5", "m.zip",  "m.tflite", "saved_model.pb", "m.bin"};
   if (size == 0) return 0;
   const char* name = kNames[data[0] % kNames.size()];

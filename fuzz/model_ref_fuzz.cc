@@ -13,6 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto again = mlos::package::ParseModelRef(ref->ToString());
   if (!again.ok() || !(*again == *ref)) std::abort();
   if (!mlos::package::CheckPackagePath(ref->namespace_ + "/" + ref->name).ok()) std::abort();
-  if (!mlos::package::CheckPackagePath(ref->revision).ok() && ref->revision != mlos::package::kManifestName) std::abort();
+  if (!mlos::package::CheckPackagePath(ref->revision).ok() && ref->revision != mlos::package::kManifestName)
+    std::abort();
   return 0;
 }

@@ -42,7 +42,8 @@ Status RenameError(int error, const std::filesystem::path& from, const std::file
 
 Status RemoveTreeInside(const std::filesystem::path& path) {
   struct stat st;
-  if (::lstat(path.c_str(), &st) != 0) return errno == ENOENT ? OkStatus() : ErrnoStatus(errno, "look at", path);
+  if (::lstat(path.c_str(), &st) != 0)
+    return errno == ENOENT ? OkStatus() : ErrnoStatus(errno, "look at", path);
   if (!S_ISDIR(st.st_mode)) return RemoveFile(path);
   MLOS_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
   for (const std::string& name : names) MLOS_RETURN_IF_ERROR(RemoveTreeInside(path / name));
@@ -101,7 +102,8 @@ Status Rename(const std::filesystem::path& from, const std::filesystem::path& to
 
 Status Exchange(const std::filesystem::path& a, const std::filesystem::path& b) {
   int error = InjectedFault("exchange", b.c_str());
-  if (error == 0 && ::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0) error = errno;
+  if (error == 0 && ::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0)
+    error = errno;
   if (error == 0) return OkStatus();
   if (error == EINVAL || error == ENOSYS || error == ENOTSUP) {
     return Unimplemented("exchange '" + a.string() + "' and '" + b.string() + "': not on this file system");
@@ -124,7 +126,8 @@ Result<uint64_t> FreeBytes(const std::filesystem::path& path) {
   while (::statvfs(existing.c_str(), &vfs) != 0) {
     if (errno == EINTR) continue;
     const std::filesystem::path parent = ParentOf(existing);
-    if (errno != ENOENT || parent == existing || existing == ".") return ErrnoStatus(errno, "look at the file system of", path);
+    if (errno != ENOENT || parent == existing || existing == ".")
+      return ErrnoStatus(errno, "look at the file system of", path);
     existing = parent;
   }
   return static_cast<uint64_t>(vfs.f_bavail) * vfs.f_frsize;

@@ -23,7 +23,8 @@ Status Rename(const std::filesystem::path& from, const std::filesystem::path& to
 // The two change places in one step. kUnimplemented when the kernel or the file system cannot.
 Status Exchange(const std::filesystem::path& a, const std::filesystem::path& b);
 
-// The file, or the folder with all that is in it; symbolic links are removed, not followed. OK when there was none.
+// The file, or the folder with all that is in it; symbolic links are removed, not followed. OK when there was
+// none.
 Status RemoveTree(const std::filesystem::path& path);
 // OK also when it is not empty or not there.
 Status RemoveDirectoryIfEmpty(const std::filesystem::path& path);
@@ -31,8 +32,8 @@ Status RemoveDirectoryIfEmpty(const std::filesystem::path& path);
 // Free for this user, on the file system that holds `path` (or its nearest parent that exists).
 Result<uint64_t> FreeBytes(const std::filesystem::path& path);
 
-// A new folder with a unique name, by default in the system's folder for temporary files; removed with its contents by the
-// destructor.
+// A new folder with a unique name, by default in the system's folder for temporary files; removed with its
+// contents by the destructor.
 class TemporaryDirectory {
  public:
   TemporaryDirectory();

@@ -56,7 +56,8 @@ Code CodeOf(int error) {
 bool IsNoSpace(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
 
 Status ErrnoStatus(int error, std::string_view operation, const std::filesystem::path& path) {
-  std::string reason = error == EROFS ? "the file system is read-only" : std::generic_category().message(error);
+  std::string reason =
+      error == EROFS ? "the file system is read-only" : std::generic_category().message(error);
   return Status(CodeOf(error), std::string(operation) + " '" + path.string() + "': " + reason);
 }
 

@@ -12,9 +12,9 @@
 namespace mlos::os {
 
 // "open '/x/y': no such file or directory". Missing -> kNotFound; not allowed or a read-only file system ->
-// kPermissionDenied; no space, quota, file size limit, too many files -> kResourceExhausted; exists -> kAlreadyExists;
-// would block -> kUnavailable; interrupted -> kCancelled; input/output error -> kDataLoss; an operation the file system lacks
-// -> kUnimplemented; else kInternal.
+// kPermissionDenied; no space, quota, file size limit, too many files -> kResourceExhausted; exists ->
+// kAlreadyExists; would block -> kUnavailable; interrupted -> kCancelled; input/output error -> kDataLoss; an
+// operation the file system lacks -> kUnimplemented; else kInternal.
 Status ErrnoStatus(int error, std::string_view operation, const std::filesystem::path& path);
 
 // kResourceExhausted that says how many bytes `path` needed and how many its file system has free.

@@ -38,8 +38,8 @@ Status WriteError(int error, const std::filesystem::path& path, uint64_t needed_
   return IsNoSpace(error) ? NoSpace(error, path, needed_bytes) : ErrnoStatus(error, "write", path);
 }
 
-// `path` could not be finished and is gone: a full disk is told with the size of the whole, and with what is free now that
-// the part is gone.
+// `path` could not be finished and is gone: a full disk is told with the size of the whole, and with what is
+// free now that the part is gone.
 Status AfterRemoval(Status status, const std::filesystem::path& path, uint64_t size_bytes) {
   if (status.code() != Code::kResourceExhausted) return status;
   const Result<uint64_t> free_bytes = FreeBytes(path.parent_path());
@@ -77,7 +77,8 @@ Status CopyBytes(const File& from, const File& to, uint64_t size_bytes) {
     }
     if (errno == EINTR) continue;
     if (IsNoSpace(errno)) return NoSpace(errno, to.path(), size_bytes);
-    // Not between these two file systems (EXDEV, EINVAL, ENOSYS, EOPNOTSUPP): the buffer finds out whether it is worse.
+    // Not between these two file systems (EXDEV, EINVAL, ENOSYS, EOPNOTSUPP): the buffer finds out whether it
+    // is worse.
     return CopyThroughBuffer(from, to, copied);
   }
   // Some pseudo file systems answer 0 at once although there is something to read.
@@ -162,7 +163,8 @@ Status File::Truncate(uint64_t size_bytes) const {
 Status File::Sync() const {
   if (const int fault = InjectedFault("sync", path_.c_str())) return WriteError(fault, path_, 0);
   // Delayed allocation may find the disk full only now.
-  if (::fsync(fd_) != 0) return IsNoSpace(errno) ? NoSpace(errno, path_, 0) : ErrnoStatus(errno, "sync", path_);
+  if (::fsync(fd_) != 0)
+    return IsNoSpace(errno) ? NoSpace(errno, path_, 0) : ErrnoStatus(errno, "sync", path_);
   return OkStatus();
 }
 
@@ -176,7 +178,8 @@ Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_byt
   MLOS_ASSIGN_OR_RETURN(const FileInfo info, Stat(path));
   if (!info.is_regular) return InvalidArgument("'" + path.string() + "' is not a regular file");
   if (info.size_bytes > max_bytes) {
-    return TooLarge("'" + path.string() + "' has " + FormatBytes(info.size_bytes) + ", the limit is " + FormatBytes(max_bytes));
+    return TooLarge("'" + path.string() + "' has " + FormatBytes(info.size_bytes) + ", the limit is " +
+                    FormatBytes(max_bytes));
   }
   MLOS_ASSIGN_OR_RETURN(const File file, File::Open(path, File::Mode::kRead));
   std::string out(info.size_bytes, '\0');
@@ -191,7 +194,8 @@ Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_byt
   return out;
 }
 
-Status ReadChunks(const std::filesystem::path& path, const std::function<Status(std::span<const std::byte>)>& chunk) {
+Status ReadChunks(const std::filesystem::path& path,
+                  const std::function<Status(std::span<const std::byte>)>& chunk) {
   MLOS_ASSIGN_OR_RETURN(const FileInfo info, Stat(path));
   if (!info.is_regular) return InvalidArgument("'" + path.string() + "' is not a regular file");
   MLOS_ASSIGN_OR_RETURN(const File file, File::Open(path, File::Mode::kRead));
@@ -252,7 +256,8 @@ Status SyncFile(const std::filesystem::path& path) {
 }
 
 Status SetMode(const std::filesystem::path& path, uint32_t mode) {
-  if (const int fault = InjectedFault("chmod", path.c_str())) return ErrnoStatus(fault, "change the mode of", path);
+  if (const int fault = InjectedFault("chmod", path.c_str()))
+    return ErrnoStatus(fault, "change the mode of", path);
   if (::chmod(path.c_str(), mode) != 0) return ErrnoStatus(errno, "change the mode of", path);
   return OkStatus();
 }

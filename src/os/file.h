@@ -44,7 +44,9 @@ class File {
   Result<size_t> ReadAt(uint64_t offset, std::span<std::byte> buffer) const;
   // All of `data`, or an error; a full disk is kResourceExhausted and says what was needed and what was free.
   Status WriteAt(uint64_t offset, std::span<const std::byte> data) const;
-  Status WriteAt(uint64_t offset, std::string_view data) const { return WriteAt(offset, std::as_bytes(std::span(data))); }
+  Status WriteAt(uint64_t offset, std::string_view data) const {
+    return WriteAt(offset, std::as_bytes(std::span(data)));
+  }
   Result<uint64_t> Size() const;
   Status Truncate(uint64_t size_bytes) const;
   // Data and metadata are on disk after this.
@@ -64,15 +66,18 @@ class File {
 // The whole file; kTooLarge when it holds more than `max_bytes`, kInvalidArgument when it is no regular file.
 Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes);
 // Calls `chunk` with consecutive pieces of the file, in order; stops at its first error.
-Status ReadChunks(const std::filesystem::path& path, const std::function<Status(std::span<const std::byte>)>& chunk);
+Status ReadChunks(const std::filesystem::path& path,
+                  const std::function<Status(std::span<const std::byte>)>& chunk);
 
 // Creates or empties, writes, syncs. On error the file is removed.
 Status WriteFile(const std::filesystem::path& path, std::string_view contents, uint32_t mode = 0644);
-// Readers see the old contents or the new ones, never a part; both survive a crash. Writes "<path>.<pid>.tmp" beside it.
-Status WriteFileAtomically(const std::filesystem::path& path, std::string_view contents, uint32_t mode = 0644);
+// Readers see the old contents or the new ones, never a part; both survive a crash. Writes "<path>.<pid>.tmp"
+// beside it.
+Status WriteFileAtomically(const std::filesystem::path& path, std::string_view contents,
+                           uint32_t mode = 0644);
 
-// A copy that does not follow later changes of `from`: a reflink where the file system has them, else copied inside the
-// kernel. `to` must not exist. Not synced. On error `to` is removed.
+// A copy that does not follow later changes of `from`: a reflink where the file system has them, else copied
+// inside the kernel. `to` must not exist. Not synced. On error `to` is removed.
 Status CopyFile(const std::filesystem::path& from, const std::filesystem::path& to);
 Status SyncFile(const std::filesystem::path& path);
 Status SetMode(const std::filesystem::path& path, uint32_t mode);

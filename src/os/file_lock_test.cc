@@ -21,7 +21,8 @@ TEST_F(FileLockTest, ExclusiveKeepsOthersOutUntilItIsDropped) {
   {
     const auto held = FileLock::Acquire(path(), FileLock::Kind::kExclusive);
     ASSERT_TRUE(held.ok());
-    EXPECT_EQ(FileLock::Acquire(path(), FileLock::Kind::kExclusive, false).status().code(), Code::kUnavailable);
+    EXPECT_EQ(FileLock::Acquire(path(), FileLock::Kind::kExclusive, false).status().code(),
+              Code::kUnavailable);
     EXPECT_EQ(FileLock::Acquire(path(), FileLock::Kind::kShared, false).status().code(), Code::kUnavailable);
   }
   EXPECT_TRUE(FileLock::Acquire(path(), FileLock::Kind::kExclusive, false).ok());

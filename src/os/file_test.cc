@@ -35,7 +35,8 @@ TEST_F(FileTest, RefusesMoreThanTheLimitAndNamesBoth) {
   ASSERT_TRUE(WriteFile(At("a"), "hello").ok());
   const auto result = ReadFile(At("a"), 4);
   EXPECT_EQ(result.status().code(), Code::kTooLarge);
-  EXPECT_NE(result.status().message().find("5 B, the limit is 4 B"), std::string::npos) << result.status().message();
+  EXPECT_NE(result.status().message().find("5 B, the limit is 4 B"), std::string::npos)
+      << result.status().message();
 }
 
 TEST_F(FileTest, AMissingFileIsNotFoundAndAFolderIsNoFile) {
@@ -117,7 +118,8 @@ TEST_F(FileTest, AFileSizeLimitIsResourceExhausted) {
 TEST_F(FileTest, AFullDiskSaysWhatWasNeededAndWhatWasFree) {
   const std::filesystem::path disk = At("disk");
   ASSERT_TRUE(MakeDirectories(disk).ok());
-  if (mount("none", disk.c_str(), "tmpfs", 0, "size=65536") != 0) GTEST_SKIP() << "needs the right to mount a small tmpfs";
+  if (mount("none", disk.c_str(), "tmpfs", 0, "size=65536") != 0)
+    GTEST_SKIP() << "needs the right to mount a small tmpfs";
   ASSERT_TRUE(WriteFile(At("source"), std::string(1'000'000, 'x')).ok());
   const Status written = WriteFile(disk / "a", std::string(1'000'000, 'x'));
   const Status copied = CopyFile(At("source"), disk / "b");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file mapped read-only. Whoever cuts the file short while it is mapped makes reads of the lost part fatal (SIGBUS): map
-// files of the store, which never change, or files that only a one-shot command reads.
+// A file mapped read-only. Whoever cuts the file short while it is mapped makes reads of the lost part fatal
+// (SIGBUS): map files of the store, which never change, or files that only a one-shot command reads.
 #pragma once
 
 #include <cstddef>

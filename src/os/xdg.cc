@@ -14,7 +14,8 @@ std::filesystem::path HomeFromUserDatabase() {
   std::vector<char> buffer(16384);
   struct passwd entry;
   struct passwd* found = nullptr;
-  if (::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return {};
+  if (::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr)
+    return {};
   return found->pw_dir == nullptr ? "" : found->pw_dir;
 }
 
@@ -35,7 +36,9 @@ Result<Directories> ResolveDirectories(const Environment& env) {
   if (const std::string root = env("MLOS_HOME").value_or(""); !root.empty()) {
     std::error_code error;
     const std::filesystem::path data = std::filesystem::absolute(root, error).lexically_normal();
-    if (error) return FailedPrecondition("MLOS_HOME is '" + root + "' and the current folder is gone: " + error.message());
+    if (error)
+      return FailedPrecondition("MLOS_HOME is '" + root +
+                                "' and the current folder is gone: " + error.message());
     return Directories{data, data / "store", data / "config", data / "cache", data / "run"};
   }
   std::filesystem::path home = AbsoluteOrEmpty(env, "HOME");

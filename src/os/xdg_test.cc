@@ -16,7 +16,8 @@ Environment Fake(std::map<std::string, std::string> values) {
 }
 
 TEST(XdgTest, MlosHomeHoldsEverything) {
-  const auto dirs = ResolveDirectories(Fake({{"MLOS_HOME", "/srv/m/"}, {"XDG_DATA_HOME", "/data"}, {"HOME", "/home/u"}}));
+  const auto dirs =
+      ResolveDirectories(Fake({{"MLOS_HOME", "/srv/m/"}, {"XDG_DATA_HOME", "/data"}, {"HOME", "/home/u"}}));
   ASSERT_TRUE(dirs.ok());
   EXPECT_EQ(dirs->data.string(), "/srv/m/");
   EXPECT_EQ(dirs->cache, std::filesystem::path("/srv/m/cache"));
@@ -33,8 +34,10 @@ TEST(XdgTest, DefaultsLieBelowHome) {
 }
 
 TEST(XdgTest, XdgVariablesWinAndRelativeOnesAreIgnored) {
-  const auto dirs = ResolveDirectories(Fake(
-      {{"HOME", "/home/u"}, {"XDG_DATA_HOME", "/data"}, {"XDG_CONFIG_HOME", "relative"}, {"XDG_RUNTIME_DIR", "/run/user/1"}}));
+  const auto dirs = ResolveDirectories(Fake({{"HOME", "/home/u"},
+                                             {"XDG_DATA_HOME", "/data"},
+                                             {"XDG_CONFIG_HOME", "relative"},
+                                             {"XDG_RUNTIME_DIR", "/run/user/1"}}));
   ASSERT_TRUE(dirs.ok());
   EXPECT_EQ(dirs->data, std::filesystem::path("/data/mlos"));
   EXPECT_EQ(dirs->config, std::filesystem::path("/home/u/.config/mlos"));

@@ -32,7 +32,8 @@ class Sha256 {
 
 std::string Sha256Hex(std::string_view data);
 Result<std::string> Sha256File(const std::filesystem::path& path);
-// What git calls a file's blob id: sha1("blob <size>\0" + contents). Hugging Face uses it as the ETag of small files.
+// What git calls a file's blob id: sha1("blob <size>\0" + contents). Hugging Face uses it as the ETag of
+// small files.
 Result<std::string> GitBlobSha1File(const std::filesystem::path& path);
 bool IsSha256Hex(std::string_view text);
 

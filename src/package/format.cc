@@ -30,7 +30,9 @@ struct Found {
 Found FindZip(Bytes bytes) {
   const auto names = ReadZipDirectory(bytes);
   if (!names.ok()) return {FileFormat::kZip, names.status()};
-  const bool pytorch = std::any_of(names->begin(), names->end(), [](std::string_view name) { return name == "data.pkl" || name.ends_with("/data.pkl"); });
+  const bool pytorch = std::any_of(names->begin(), names->end(), [](std::string_view name) {
+    return name == "data.pkl" || name.ends_with("/data.pkl");
+  });
   return {pytorch ? FileFormat::kPytorchZip : FileFormat::kZip, OkStatus()};
 }
 
@@ -41,13 +43,15 @@ Found FindHdf5(Bytes bytes) {
   const auto version = cursor.Read<uint8_t>();
   const size_t at = version == 0 ? 40 : version == 1 ? 44 : 28;
   const size_t offset_size_at = version < 2 ? 13 : 9;
-  if (version > 3 || bytes.size() < at + 8) return {FileFormat::kHdf5, DataLoss("damaged HDF5 file: its superblock is cut short or unknown")};
+  if (version > 3 || bytes.size() < at + 8)
+    return {FileFormat::kHdf5, DataLoss("damaged HDF5 file: its superblock is cut short or unknown")};
   if (static_cast<uint8_t>(bytes[offset_size_at]) == 8) {
     ByteCursor end(bytes.subspan(at));
     const auto size = end.Read<uint64_t>();
     if (size > bytes.size()) {
-      return {FileFormat::kHdf5, DataLoss("damaged HDF5 file: it says it has " + std::to_string(size) + " bytes, the file has " +
-                                          std::to_string(bytes.size()) + " (cut short?)")};
+      return {FileFormat::kHdf5,
+              DataLoss("damaged HDF5 file: it says it has " + std::to_string(size) + " bytes, the file has " +
+                       std::to_string(bytes.size()) + " (cut short?)")};
     }
   }
   return {FileFormat::kHdf5, OkStatus()};
@@ -56,12 +60,14 @@ Found FindHdf5(Bytes bytes) {
 Found FindTflite(Bytes bytes) {
   ByteCursor cursor(bytes);
   const auto root = cursor.Read<uint32_t>();
-  if (root > bytes.size() || bytes.size() - root < 4) return {FileFormat::kTflite, DataLoss("damaged TFLite file: its root lies outside the file (cut short?)")};
+  if (root > bytes.size() || bytes.size() - root < 4)
+    return {FileFormat::kTflite,
+            DataLoss("damaged TFLite file: its root lies outside the file (cut short?)")};
   return {FileFormat::kTflite, OkStatus()};
 }
 
-// Protocol 2 to 5, then an opcode that such a stream starts with; a whole pickle ends with STOP, but for torch's legacy files,
-// where data follows.
+// Protocol 2 to 5, then an opcode that such a stream starts with; a whole pickle ends with STOP, but for
+// torch's legacy files, where data follows.
 bool IsPickle(Bytes bytes) {
   const std::string_view text = TextOf(bytes);
   if (text.size() < 4 || text[0] != '\x80' || text[1] < 2 || text[1] > 5) return false;
@@ -102,20 +108,28 @@ std::string Guess(Bytes bytes) {
   std::string_view text = TextOf(bytes);
   text = text.substr(0, 4096);
   if (text.empty()) return "the file is empty";
-  if (text.starts_with("version https://git-lfs")) return "the file is a Git LFS pointer, not the contents it points to (git lfs pull fetches them)";
+  if (text.starts_with("version https://git-lfs"))
+    return "the file is a Git LFS pointer, not the contents it points to (git lfs pull fetches them)";
   std::string lower(text.substr(0, 64));
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   const size_t start = lower.find_first_not_of(" \t\r\n");
-  if (start != std::string::npos && (lower.compare(start, 9, "<!doctype") == 0 || lower.compare(start, 5, "<html") == 0)) return "the file is a web page";
-  if (std::all_of(text.begin(), text.end(), [](char c) { return c == 0; })) return "the file is full of zeros";
-  if (start != std::string::npos && (lower[start] == '{' || lower[start] == '[')) return "the file is JSON or other text";
+  if (start != std::string::npos &&
+      (lower.compare(start, 9, "<!doctype") == 0 || lower.compare(start, 5, "<html") == 0))
+    return "the file is a web page";
+  if (std::all_of(text.begin(), text.end(), [](char c) { return c == 0; }))
+    return "the file is full of zeros";
+  if (start != std::string::npos && (lower[start] == '{' || lower[start] == '['))
+    return "the file is JSON or other text";
   return "its bytes are of no format that mlOS knows";
 }
 
 // A checkpoint called .pt or .ckpt may be of either kind, and Keras and archives are zips.
 bool Keeps(FileFormat promised, FileFormat found) {
   if (promised == FileFormat::kUnknown || promised == found) return true;
-  const auto checkpoint = [](FileFormat f) { return f == FileFormat::kPytorchZip || f == FileFormat::kPickle; };
+  const auto checkpoint = [](FileFormat f) {
+    return f == FileFormat::kPytorchZip || f == FileFormat::kPickle;
+  };
   if (checkpoint(promised) && checkpoint(found)) return true;
   return promised == FileFormat::kZip && found == FileFormat::kPytorchZip;
 }
@@ -157,14 +171,23 @@ FileFormat FormatFromName(const std::filesystem::path& path) {
     std::string_view text;
     FileFormat format;
   };
-  static constexpr Extension kExtensions[] = {
-      {".onnx", FileFormat::kOnnx},         {".gguf", FileFormat::kGguf},       {".safetensors", FileFormat::kSafetensors},
-      {".pt", FileFormat::kPytorchZip},     {".pth", FileFormat::kPytorchZip},  {".ckpt", FileFormat::kPytorchZip},
-      {".pkl", FileFormat::kPickle},        {".pickle", FileFormat::kPickle},   {".joblib", FileFormat::kPickle},
-      {".h5", FileFormat::kHdf5},           {".hdf5", FileFormat::kHdf5},       {".keras", FileFormat::kZip},
-      {".tflite", FileFormat::kTflite},     {".zip", FileFormat::kZip}};
+  static constexpr Extension kExtensions[] = {{".onnx", FileFormat::kOnnx},
+                                              {".gguf", FileFormat::kGguf},
+                                              {".safetensors", FileFormat::kSafetensors},
+                                              {".pt", FileFormat::kPytorchZip},
+                                              {".pth", FileFormat::kPytorchZip},
+                                              {".ckpt", FileFormat::kPytorchZip},
+                                              {".pkl", FileFormat::kPickle},
+                                              {".pickle", FileFormat::kPickle},
+                                              {".joblib", FileFormat::kPickle},
+                                              {".h5", FileFormat::kHdf5},
+                                              {".hdf5", FileFormat::kHdf5},
+                                              {".keras", FileFormat::kZip},
+                                              {".tflite", FileFormat::kTflite},
+                                              {".zip", FileFormat::kZip}};
   std::string name = path.filename().string();
-  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   if (name == "saved_model.pb") return FileFormat::kSavedModel;
   if (name.starts_with("pytorch_model") && name.ends_with(".bin")) return FileFormat::kPytorchZip;
   for (const Extension& extension : kExtensions) {
@@ -177,25 +200,30 @@ Result<FileFormat> DetectFormat(Bytes bytes, const std::filesystem::path& name) 
   const FileFormat promised = FormatFromName(name);
   Found found = Find(bytes);
   // Too little of a structure to be told from its bytes alone.
-  if (found.format == FileFormat::kUnknown && promised == FileFormat::kSavedModel && IsSavedModel(bytes)) return promised;
+  if (found.format == FileFormat::kUnknown && promised == FileFormat::kSavedModel && IsSavedModel(bytes))
+    return promised;
   if (found.format != FileFormat::kUnknown) {
     if (!Keeps(promised, found.format)) {
-      return DataLoss(PromiseOf(name, promised) + ", but its bytes are " + std::string(FileFormatName(found.format)));
+      return DataLoss(PromiseOf(name, promised) + ", but its bytes are " +
+                      std::string(FileFormatName(found.format)));
     }
     if (!found.damage.ok()) return found.damage.WithContext("'" + Printable(name.string()) + "'");
     return found.format;
   }
   if (promised == FileFormat::kUnknown) return FileFormat::kUnknown;
   std::string detail;
-  if (promised == FileFormat::kOnnx && !bytes.empty()) detail = " (" + CheckOnnxStructure(bytes).message() + ")";
-  if (promised == FileFormat::kSafetensors && !bytes.empty()) detail = " (" + InspectSafetensors(bytes).status().message() + ")";
+  if (promised == FileFormat::kOnnx && !bytes.empty())
+    detail = " (" + CheckOnnxStructure(bytes).message() + ")";
+  if (promised == FileFormat::kSafetensors && !bytes.empty())
+    detail = " (" + InspectSafetensors(bytes).status().message() + ")";
   return DataLoss(PromiseOf(name, promised) + ", but " + Guess(bytes) + detail);
 }
 
 Result<FileFormat> DetectFormat(const std::filesystem::path& path) {
   MLOS_ASSIGN_OR_RETURN(const os::FileInfo info, os::Stat(path));
   if (info.is_directory) {
-    if (!os::Exists(path / "saved_model.pb")) return InvalidArgument("'" + path.string() + "' is a folder without saved_model.pb");
+    if (!os::Exists(path / "saved_model.pb"))
+      return InvalidArgument("'" + path.string() + "' is a folder without saved_model.pb");
     return DetectFormat(path / "saved_model.pb");
   }
   MLOS_ASSIGN_OR_RETURN(const os::MappedFile file, os::MappedFile::Open(path));

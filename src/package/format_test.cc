@@ -33,20 +33,34 @@ ModelFileInfo Inspect(const std::string& file) {
 
 TEST(FormatTest, NamesPromiseFormats) {
   const std::map<std::string, FileFormat> names = {
-      {"a/model.onnx", FileFormat::kOnnx}, {"M.GGUF", FileFormat::kGguf}, {"m.safetensors", FileFormat::kSafetensors},
-      {"m.pt", FileFormat::kPytorchZip}, {"pytorch_model-00001-of-00002.bin", FileFormat::kPytorchZip}, {"m.h5", FileFormat::kHdf5},
-      {"m.tflite", FileFormat::kTflite}, {"x/saved_model.pb", FileFormat::kSavedModel}, {"weights.bin", FileFormat::kUnknown},
-      {".onnx", FileFormat::kUnknown}, {"config.json", FileFormat::kUnknown}, {"model.onnx_data", FileFormat::kUnknown},
-      {"m.pkl", FileFormat::kPickle}, {"m.zip", FileFormat::kZip}};
+      {"a/model.onnx", FileFormat::kOnnx},
+      {"M.GGUF", FileFormat::kGguf},
+      {"m.safetensors", FileFormat::kSafetensors},
+      {"m.pt", FileFormat::kPytorchZip},
+      {"pytorch_model-00001-of-00002.bin", FileFormat::kPytorchZip},
+      {"m.h5", FileFormat::kHdf5},
+      {"m.tflite", FileFormat::kTflite},
+      {"x/saved_model.pb", FileFormat::kSavedModel},
+      {"weights.bin", FileFormat::kUnknown},
+      {".onnx", FileFormat::kUnknown},
+      {"config.json", FileFormat::kUnknown},
+      {"model.onnx_data", FileFormat::kUnknown},
+      {"m.pkl", FileFormat::kPickle},
+      {"m.zip", FileFormat::kZip}};
   for (const auto& [name, format] : names) EXPECT_EQ(FormatFromName(name), format) << name;
 }
 
 TEST(FormatTest, FixturesAreWhatTheyAre) {
-  const std::map<std::string, FileFormat> files = {
-      {"digits/model.onnx", FileFormat::kOnnx}, {"onnx/external/model.onnx", FileFormat::kOnnx}, {"onnx/sequence.onnx", FileFormat::kOnnx},
-      {"digits/model.safetensors", FileFormat::kSafetensors}, {"tiny-bert/model.safetensors", FileFormat::kSafetensors},
-      {"digits/model.pt", FileFormat::kPytorchZip}, {"addition/model-f16.gguf", FileFormat::kGguf}, {"embedding/model-f32.gguf", FileFormat::kGguf},
-      {"tiny-bert/config.json", FileFormat::kUnknown}, {"onnx/external/weights.bin", FileFormat::kUnknown}};
+  const std::map<std::string, FileFormat> files = {{"digits/model.onnx", FileFormat::kOnnx},
+                                                   {"onnx/external/model.onnx", FileFormat::kOnnx},
+                                                   {"onnx/sequence.onnx", FileFormat::kOnnx},
+                                                   {"digits/model.safetensors", FileFormat::kSafetensors},
+                                                   {"tiny-bert/model.safetensors", FileFormat::kSafetensors},
+                                                   {"digits/model.pt", FileFormat::kPytorchZip},
+                                                   {"addition/model-f16.gguf", FileFormat::kGguf},
+                                                   {"embedding/model-f32.gguf", FileFormat::kGguf},
+                                                   {"tiny-bert/config.json", FileFormat::kUnknown},
+                                                   {"onnx/external/weights.bin", FileFormat::kUnknown}};
   for (const auto& [file, format] : files) {
     const auto detected = DetectFormat(kModels / file);
     ASSERT_TRUE(detected.ok()) << file << ": " << detected.status().message();
@@ -55,7 +69,8 @@ TEST(FormatTest, FixturesAreWhatTheyAre) {
 }
 
 TEST(FormatTest, TheBytesDecideWhereTheNameSaysNothing) {
-  for (const char* file : {"digits/model.onnx", "digits/model.safetensors", "digits/model.pt", "addition/model-q8_0.gguf"}) {
+  for (const char* file :
+       {"digits/model.onnx", "digits/model.safetensors", "digits/model.pt", "addition/model-q8_0.gguf"}) {
     const std::string contents = Load(file);
     EXPECT_EQ(*DetectFormat(Bytes(contents), "weights.bin"), FormatFromName(file)) << file;
   }
@@ -78,11 +93,12 @@ TEST(FormatTest, KnowsTheSmallMagics) {
 }
 
 TEST(FormatTest, SaysWhatAWrongFileProbablyIs) {
-  const std::map<std::string, std::string> cases = {{"version https://git-lfs.example/spec/v1\noid sha256:0\n", "Git LFS pointer"},
-                                                    {"<!DOCTYPE html><html>404</html>", "web page"},
-                                                    {"", "is empty"},
-                                                    {"{\"error\": \"gated\"}", "JSON"},
-                                                    {std::string(100, '\0'), "zeros"}};
+  const std::map<std::string, std::string> cases = {
+      {"version https://git-lfs.example/spec/v1\noid sha256:0\n", "Git LFS pointer"},
+      {"<!DOCTYPE html><html>404</html>", "web page"},
+      {"", "is empty"},
+      {"{\"error\": \"gated\"}", "JSON"},
+      {std::string(100, '\0'), "zeros"}};
   for (const auto& [contents, hint] : cases) {
     for (const char* name : {"m.onnx", "m.gguf", "m.safetensors", "m.pt"}) {
       const Status status = DetectFormat(Bytes(contents), name).status();
@@ -94,15 +110,18 @@ TEST(FormatTest, SaysWhatAWrongFileProbablyIs) {
 
 // A download that stopped is never taken for a model, wherever it stopped.
 TEST(FormatTest, EveryTruncationIsSeen) {
-  for (const char* file : {"digits/model.onnx", "onnx/two_inputs.onnx", "digits/model.safetensors", "digits/model.pt", "addition/model-q8_0.gguf", "embedding/model-f32.gguf"}) {
+  for (const char* file : {"digits/model.onnx", "onnx/two_inputs.onnx", "digits/model.safetensors",
+                           "digits/model.pt", "addition/model-q8_0.gguf", "embedding/model-f32.gguf"}) {
     const std::string whole = Load(file);
     const size_t step = whole.size() / 500 + 1;
     for (size_t size = 0; size < whole.size(); size += step) {
       const std::string cut = whole.substr(0, size);
-      EXPECT_EQ(DetectFormat(Bytes(cut), file).status().code(), Code::kDataLoss) << file << " cut to " << size << " of " << whole.size();
+      EXPECT_EQ(DetectFormat(Bytes(cut), file).status().code(), Code::kDataLoss)
+          << file << " cut to " << size << " of " << whole.size();
     }
     // GGUF pads its last tensor with up to 31 bytes that nobody reads.
-    const std::string cut = whole.substr(0, whole.size() - (std::string_view(file).ends_with(".gguf") ? 32 : 1));
+    const std::string cut =
+        whole.substr(0, whole.size() - (std::string_view(file).ends_with(".gguf") ? 32 : 1));
     EXPECT_EQ(InspectModel(Bytes(cut), file).status().code(), Code::kDataLoss) << file;
   }
 }
@@ -110,16 +129,19 @@ TEST(FormatTest, EveryTruncationIsSeen) {
 TEST(FormatTest, AFolderIsASavedModelOrAnError) {
   const os::TemporaryDirectory temporary;
   EXPECT_EQ(DetectFormat(temporary.path()).status().code(), Code::kInvalidArgument);
-  ASSERT_TRUE(os::WriteFile(temporary.path() / "saved_model.pb", std::string_view("\x08\x01\x12\x00", 4)).ok());
+  ASSERT_TRUE(
+      os::WriteFile(temporary.path() / "saved_model.pb", std::string_view("\x08\x01\x12\x00", 4)).ok());
   EXPECT_EQ(*DetectFormat(temporary.path()), FileFormat::kSavedModel);
   EXPECT_EQ(DetectFormat(temporary.path() / "none").status().code(), Code::kNotFound);
 }
 
 TEST(InspectTest, OnnxDeclaresEveryElementType) {
   const std::map<std::string, DType> types = {
-      {"bool", DType::kBool}, {"int8", DType::kInt8}, {"int16", DType::kInt16}, {"int32", DType::kInt32}, {"int64", DType::kInt64},
-      {"uint8", DType::kUint8}, {"uint16", DType::kUint16}, {"uint32", DType::kUint32}, {"uint64", DType::kUint64}, {"float16", DType::kFp16},
-      {"bfloat16", DType::kBf16}, {"float32", DType::kFp32}, {"float64", DType::kFp64}, {"string", DType::kBytes}};
+      {"bool", DType::kBool},     {"int8", DType::kInt8},     {"int16", DType::kInt16},
+      {"int32", DType::kInt32},   {"int64", DType::kInt64},   {"uint8", DType::kUint8},
+      {"uint16", DType::kUint16}, {"uint32", DType::kUint32}, {"uint64", DType::kUint64},
+      {"float16", DType::kFp16},  {"bfloat16", DType::kBf16}, {"float32", DType::kFp32},
+      {"float64", DType::kFp64},  {"string", DType::kBytes}};
   for (const auto& [name, dtype] : types) {
     const ModelFileInfo info = Inspect("onnx/identity_" + name + ".onnx");
     ASSERT_EQ(info.inputs.size(), 1u) << name;
@@ -157,10 +179,12 @@ TEST(InspectTest, OnnxExternalFilesAreNamedWithTheBytesTheyMustHave) {
 
 TEST(InspectTest, OnnxExternalDataOutsideTheFolderIsRefused) {
   std::string model = Load("onnx/external/model.onnx");
-  for (const std::string& location : {std::string("/etc/passwd"), std::string("../weight"), std::string("a\\eight.bin")}) {
+  for (const std::string& location :
+       {std::string("/etc/passwd"), std::string("../weight"), std::string("a\\eight.bin")}) {
     std::string bad = model;
     size_t at = 0;
-    while ((at = bad.find("weights.bin", at)) != std::string::npos) bad.replace(at, 11, (location + "/////////////").substr(0, 11));
+    while ((at = bad.find("weights.bin", at)) != std::string::npos)
+      bad.replace(at, 11, (location + "/////////////").substr(0, 11));
     const Status status = InspectModel(Bytes(bad), "model.onnx").status();
     EXPECT_EQ(status.code(), Code::kDataLoss) << location;
     EXPECT_NE(status.message().find("external data of tensor"), std::string::npos) << status.message();
@@ -187,9 +211,12 @@ TEST(InspectTest, GgufOfAnEmbeddingModel) {
   EXPECT_EQ(info.outputs[0].shape, (Shape{-1, info.embedding_length}));
 }
 
-TEST(InspectTest, SafetensorsCountsParameters) { EXPECT_GT(Inspect("digits/model.safetensors").parameter_count, 1000u); }
+TEST(InspectTest, SafetensorsCountsParameters) {
+  EXPECT_GT(Inspect("digits/model.safetensors").parameter_count, 1000u);
+}
 
-// Graphs inside attributes inside graphs, deeper than any stack: length-delimited fields built from the inside out.
+// Graphs inside attributes inside graphs, deeper than any stack: length-delimited fields built from the
+// inside out.
 TEST(InspectTest, DeeplyNestedOnnxGraphsAreRefused) {
   const auto field = [](char key, const std::string& body) {
     std::string length;
@@ -221,14 +248,24 @@ TEST(ZipDirectoryTest, ListsTheEntries) {
 TEST(CorruptFilesTest, EachIsRefusedOrToldApartAndNoneIsExecuted) {
   const os::TemporaryDirectory temporary;
   const std::string script = (kModels / "make/corrupt.py").string();
-  const std::string command = "cd '" + temporary.path().string() + "' && python3 '" + script + "' '" + temporary.path().string() + "' > /dev/null";
+  const std::string command = "cd '" + temporary.path().string() + "' && python3 '" + script + "' '" +
+                              temporary.path().string() + "' > /dev/null";
   if (std::system(command.c_str()) != 0) GTEST_SKIP() << "needs python3";
   // What is whole as far as a detector is concerned: archives and pickles are judged by those who read them.
   const std::map<std::string, FileFormat> whole = {
-      {"zeros.bin", FileFormat::kUnknown}, {"saved_model/variables/variables.index", FileFormat::kUnknown}, {"bomb.pt", FileFormat::kPytorchZip},
-      {"lying_size.pt", FileFormat::kPytorchZip}, {"traversal.pt", FileFormat::kPytorchZip}, {"hostile_zip.pt", FileFormat::kPytorchZip},
-      {"hostile.pkl", FileFormat::kPickle}, {"plain.zip", FileFormat::kZip}, {"old.pt", FileFormat::kPickle}, {"model.h5", FileFormat::kHdf5},
-      {"model.tflite", FileFormat::kTflite}, {"saved_model/saved_model.pb", FileFormat::kSavedModel}, {"unknown_architecture.gguf", FileFormat::kGguf}};
+      {"zeros.bin", FileFormat::kUnknown},
+      {"saved_model/variables/variables.index", FileFormat::kUnknown},
+      {"bomb.pt", FileFormat::kPytorchZip},
+      {"lying_size.pt", FileFormat::kPytorchZip},
+      {"traversal.pt", FileFormat::kPytorchZip},
+      {"hostile_zip.pt", FileFormat::kPytorchZip},
+      {"hostile.pkl", FileFormat::kPickle},
+      {"plain.zip", FileFormat::kZip},
+      {"old.pt", FileFormat::kPickle},
+      {"model.h5", FileFormat::kHdf5},
+      {"model.tflite", FileFormat::kTflite},
+      {"saved_model/saved_model.pb", FileFormat::kSavedModel},
+      {"unknown_architecture.gguf", FileFormat::kGguf}};
   simdjson::dom::parser parser;
   simdjson::dom::array files;
   ASSERT_EQ(parser.load((temporary.path() / "index.json").string())["files"].get(files), simdjson::SUCCESS);
@@ -240,12 +277,16 @@ TEST(CorruptFilesTest, EachIsRefusedOrToldApartAndNoneIsExecuted) {
     const auto info = InspectModelFile(temporary.path() / name);
     const auto expected = whole.find(name);
     if (expected != whole.end()) {
-      EXPECT_EQ(format.ok() ? FileFormatName(*format) : format.status().message(), FileFormatName(expected->second)) << name;
+      EXPECT_EQ(format.ok() ? FileFormatName(*format) : format.status().message(),
+                FileFormatName(expected->second))
+          << name;
       continue;
     }
     ++refused;
     EXPECT_FALSE(info.ok()) << name << ": " << wrong;
-    EXPECT_TRUE(info.ok() || info.status().code() == Code::kDataLoss || info.status().code() == Code::kUnimplemented) << name << ": " << info.status().ToString();
+    EXPECT_TRUE(info.ok() || info.status().code() == Code::kDataLoss ||
+                info.status().code() == Code::kUnimplemented)
+        << name << ": " << info.status().ToString();
     EXPECT_NE(info.status().message().find(name), std::string::npos) << info.status().message();
   }
   EXPECT_GT(refused, 40u);

@@ -22,7 +22,21 @@ constexpr uint32_t kMaxDims = 4;
 constexpr size_t kMaxTextBytes = 4'096;
 constexpr uint64_t kMaxAlignment = uint64_t{1} << 20;
 
-enum ValueType : uint32_t { kUint8, kInt8, kUint16, kInt16, kUint32, kInt32, kFloat32, kBool, kString, kArray, kUint64, kInt64, kFloat64 };
+enum ValueType : uint32_t {
+  kUint8,
+  kInt8,
+  kUint16,
+  kInt16,
+  kUint32,
+  kInt32,
+  kFloat32,
+  kBool,
+  kString,
+  kArray,
+  kUint64,
+  kInt64,
+  kFloat64
+};
 
 // ggml's tensor types: elements and bytes of one block.
 struct BlockType {
@@ -31,41 +45,41 @@ struct BlockType {
   uint32_t bytes;
 };
 constexpr std::array<BlockType, 35> kBlockTypes = {{
-    {0, 1, 4},      // f32
-    {1, 1, 2},      // f16
-    {2, 32, 18},    // q4_0
-    {3, 32, 20},    // q4_1
-    {6, 32, 22},    // q5_0
-    {7, 32, 24},    // q5_1
-    {8, 32, 34},    // q8_0
-    {9, 32, 36},    // q8_1
-    {10, 256, 84},  // q2_K
-    {11, 256, 110}, // q3_K
-    {12, 256, 144}, // q4_K
-    {13, 256, 176}, // q5_K
-    {14, 256, 210}, // q6_K
-    {15, 256, 292}, // q8_K
-    {16, 256, 66},  // iq2_xxs
-    {17, 256, 74},  // iq2_xs
-    {18, 256, 98},  // iq3_xxs
-    {19, 256, 50},  // iq1_s
-    {20, 32, 18},   // iq4_nl
-    {21, 256, 110}, // iq3_s
-    {22, 256, 82},  // iq2_s
-    {23, 256, 136}, // iq4_xs
-    {24, 1, 1},     // i8
-    {25, 1, 2},     // i16
-    {26, 1, 4},     // i32
-    {27, 1, 8},     // i64
-    {28, 1, 8},     // f64
-    {29, 256, 56},  // iq1_m
-    {30, 1, 2},     // bf16
-    {34, 256, 54},  // tq1_0
-    {35, 256, 66},  // tq2_0
-    {39, 32, 17},   // mxfp4
-    {40, 64, 36},   // nvfp4
-    {41, 128, 18},  // q1_0
-    {42, 64, 18},   // q2_0
+    {0, 1, 4},       // f32
+    {1, 1, 2},       // f16
+    {2, 32, 18},     // q4_0
+    {3, 32, 20},     // q4_1
+    {6, 32, 22},     // q5_0
+    {7, 32, 24},     // q5_1
+    {8, 32, 34},     // q8_0
+    {9, 32, 36},     // q8_1
+    {10, 256, 84},   // q2_K
+    {11, 256, 110},  // q3_K
+    {12, 256, 144},  // q4_K
+    {13, 256, 176},  // q5_K
+    {14, 256, 210},  // q6_K
+    {15, 256, 292},  // q8_K
+    {16, 256, 66},   // iq2_xxs
+    {17, 256, 74},   // iq2_xs
+    {18, 256, 98},   // iq3_xxs
+    {19, 256, 50},   // iq1_s
+    {20, 32, 18},    // iq4_nl
+    {21, 256, 110},  // iq3_s
+    {22, 256, 82},   // iq2_s
+    {23, 256, 136},  // iq4_xs
+    {24, 1, 1},      // i8
+    {25, 1, 2},      // i16
+    {26, 1, 4},      // i32
+    {27, 1, 8},      // i64
+    {28, 1, 8},      // f64
+    {29, 256, 56},   // iq1_m
+    {30, 1, 2},      // bf16
+    {34, 256, 54},   // tq1_0
+    {35, 256, 66},   // tq2_0
+    {39, 32, 17},    // mxfp4
+    {40, 64, 36},    // nvfp4
+    {41, 128, 18},   // q1_0
+    {42, 64, 18},    // q2_0
 }};
 
 Status Damaged(const std::string& what) { return DataLoss("damaged GGUF file: " + what); }
@@ -99,7 +113,8 @@ class GgufReader {
   Result<ModelFileInfo> Read() {
     if (cursor_.TakeText(4) != "GGUF") return Damaged("it does not start with GGUF");
     const auto version = cursor_.Read<uint32_t>();
-    if (version == 0x02000000 || version == 0x03000000) return Unimplemented("big-endian GGUF files are not supported");
+    if (version == 0x02000000 || version == 0x03000000)
+      return Unimplemented("big-endian GGUF files are not supported");
     if (!cursor_.failed() && version != 2 && version != 3) {
       return Unimplemented("GGUF version " + std::to_string(version) + " is not supported, only 2 and 3");
     }
@@ -121,7 +136,8 @@ class GgufReader {
 
   Status Pair() {
     const auto key_size = cursor_.Read<uint64_t>();
-    if (key_size > kMaxKeyBytes) return Damaged("a metadata key claims " + std::to_string(key_size) + " bytes");
+    if (key_size > kMaxKeyBytes)
+      return Damaged("a metadata key claims " + std::to_string(key_size) + " bytes");
     const std::string key(cursor_.TakeText(key_size));
     const auto type = cursor_.Read<uint32_t>();
     MLOS_RETURN_IF_ERROR(Value(key, type));
@@ -136,7 +152,8 @@ class GgufReader {
       has_text_[key] = !text.empty();
       return OkStatus();
     }
-    if (ScalarSize(type) == 0) return Damaged("metadata '" + Printable(key) + "' has the unknown type " + std::to_string(type));
+    if (ScalarSize(type) == 0)
+      return Damaged("metadata '" + Printable(key) + "' has the unknown type " + std::to_string(type));
     ReadNumber(key, type);
     return OkStatus();
   }
@@ -176,9 +193,12 @@ class GgufReader {
       return OkStatus();
     }
     const size_t size = ScalarSize(type);
-    if (size == 0) return Damaged("metadata '" + Printable(key) + "' is a list of the unknown type " + std::to_string(type));
+    if (size == 0)
+      return Damaged("metadata '" + Printable(key) + "' is a list of the unknown type " +
+                     std::to_string(type));
     const auto bytes = CheckedMul<uint64_t>(count, size);
-    if (!bytes) return Damaged("metadata '" + Printable(key) + "' claims " + std::to_string(count) + " entries");
+    if (!bytes)
+      return Damaged("metadata '" + Printable(key) + "' claims " + std::to_string(count) + " entries");
     cursor_.Take(*bytes);
     return OkStatus();
   }
@@ -205,8 +225,9 @@ class GgufReader {
     for (const Extent& e : extents) {
       const uint64_t room = file_size_ > data ? file_size_ - data : 0;
       if (!RangeFits(e.offset, e.size, room)) {
-        return Damaged("tensor '" + Printable(e.name) + "' needs " + std::to_string(e.size) + " bytes at " + std::to_string(e.offset) +
-                       ", the file has " + std::to_string(room) + " bytes of tensors (cut short?)");
+        return Damaged("tensor '" + Printable(e.name) + "' needs " + std::to_string(e.size) + " bytes at " +
+                       std::to_string(e.offset) + ", the file has " + std::to_string(room) +
+                       " bytes of tensors (cut short?)");
       }
     }
     return OkStatus();
@@ -214,10 +235,12 @@ class GgufReader {
 
   Status Tensor(std::string* name, uint64_t* offset, uint64_t* size) {
     const auto name_size = cursor_.Read<uint64_t>();
-    if (name_size > kMaxNameBytes) return Damaged("a tensor's name claims " + std::to_string(name_size) + " bytes");
+    if (name_size > kMaxNameBytes)
+      return Damaged("a tensor's name claims " + std::to_string(name_size) + " bytes");
     *name = cursor_.TakeText(name_size);
     const auto dims = cursor_.Read<uint32_t>();
-    if (dims > kMaxDims) return Damaged("tensor '" + Printable(*name) + "' claims " + std::to_string(dims) + " dimensions");
+    if (dims > kMaxDims)
+      return Damaged("tensor '" + Printable(*name) + "' claims " + std::to_string(dims) + " dimensions");
     std::optional<uint64_t> elements = 1;
     uint64_t first = 1;
     for (uint32_t i = 0; i < dims; ++i) {
@@ -233,7 +256,8 @@ class GgufReader {
     *size = 0;  // of a type that is newer than this list nothing is known
     for (const BlockType& block : kBlockTypes) {
       if (block.type != type) continue;
-      if (first % block.elements != 0) return Damaged("tensor '" + Printable(*name) + "' has rows that are not whole blocks");
+      if (first % block.elements != 0)
+        return Damaged("tensor '" + Printable(*name) + "' has rows that are not whole blocks");
       const auto bytes = CheckedMul<uint64_t>(*elements / block.elements, block.bytes);
       if (!bytes) return Damaged("tensor '" + Printable(*name) + "' has a shape that overflows");
       *size = *bytes;
@@ -256,10 +280,13 @@ class GgufReader {
     info.architecture = Text("general.architecture");
     info.name = Text("general.name");
     info.parameter_count = parameter_count_;
-    const auto small = [&](const std::string& key) { return CheckedCast<uint32_t>(Number(key).value_or(0)).value_or(0); };
+    const auto small = [&](const std::string& key) {
+      return CheckedCast<uint32_t>(Number(key).value_or(0)).value_or(0);
+    };
     info.context_length = small(info.architecture + ".context_length");
     info.embedding_length = small(info.architecture + ".embedding_length");
-    info.has_chat_template = has_text_.contains("tokenizer.chat_template") && has_text_.at("tokenizer.chat_template");
+    info.has_chat_template =
+        has_text_.contains("tokenizer.chat_template") && has_text_.at("tokenizer.chat_template");
     info.split_count = small("split.count");
     // llama.cpp's pooling types: 1 mean, 2 cls, 3 last; 4 (rank) gives scores.
     const uint64_t pooling = Number(info.architecture + ".pooling_type").value_or(0);

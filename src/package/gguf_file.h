@@ -14,8 +14,8 @@
 
 namespace mlos::package {
 
-// Reads all metadata and checks that every tensor lies inside the file. kDataLoss when damaged or cut short, kUnimplemented
-// for versions other than 2 and 3. See InspectModelFile.
+// Reads all metadata and checks that every tensor lies inside the file. kDataLoss when damaged or cut short,
+// kUnimplemented for versions other than 2 and 3. See InspectModelFile.
 Result<ModelFileInfo> InspectGguf(std::span<const std::byte> file);
 
 }  // namespace mlos::package

@@ -45,11 +45,12 @@ StoreInstall::StoreInstall(const StoreLayout& layout, const ModelRef& ref, os::F
       collect_garbage_(std::move(collect_garbage)),
       lock_(std::move(lock)) {}
 
-Result<std::unique_ptr<Install>> StoreInstall::Start(const StoreLayout& layout, const ModelRef& ref, os::FileLock lock, bool waited,
+Result<std::unique_ptr<Install>> StoreInstall::Start(const StoreLayout& layout, const ModelRef& ref,
+                                                     os::FileLock lock, bool waited,
                                                      std::optional<InstalledPackage> existing,
                                                      std::function<void()> collect_garbage) {
-  std::unique_ptr<StoreInstall> install(
-      new StoreInstall(layout, ref, std::move(lock), waited, std::move(existing), std::move(collect_garbage)));
+  std::unique_ptr<StoreInstall> install(new StoreInstall(layout, ref, std::move(lock), waited,
+                                                         std::move(existing), std::move(collect_garbage)));
   MLOS_RETURN_IF_ERROR(install->Prepare());
   return std::unique_ptr<Install>(std::move(install));
 }
@@ -68,15 +69,16 @@ Status StoreInstall::Prepare() {
   return os::MakeDirectories(layout_.Incoming(key_));
 }
 
-// The package starts empty, so that no file of another revision gets in; what a killed try had brought stays in the store,
-// because a link to it stays here, and is found again by LinkBlob.
+// The package starts empty, so that no file of another revision gets in; what a killed try had brought stays
+// in the store, because a link to it stays here, and is found again by LinkBlob.
 Status StoreInstall::KeepEarlierFiles() {
   const std::filesystem::path kept = layout_.Kept(key_);
   MLOS_RETURN_IF_ERROR(os::MakeDirectories(kept));
   MLOS_ASSIGN_OR_RETURN(const auto files, FilesBelow(tree_));
   for (const std::filesystem::path& file : files) {
     const auto info = os::Stat(tree_ / file);
-    if (info.ok() && info->link_count > 1) MLOS_RETURN_IF_ERROR(os::Rename(tree_ / file, kept / std::to_string(info->inode)));
+    if (info.ok() && info->link_count > 1)
+      MLOS_RETURN_IF_ERROR(os::Rename(tree_ / file, kept / std::to_string(info->inode)));
   }
   return os::RemoveTree(tree_);
 }
@@ -88,10 +90,12 @@ std::filesystem::path StoreInstall::IncomingPath(const std::string& key) const {
 Status StoreInstall::CheckAddable(const std::string& path, const std::string& sha256) const {
   if (spent_) return FailedPrecondition("the install of " + ref_.ToString() + " is over");
   MLOS_RETURN_IF_ERROR(CheckPackagePath(path));
-  if (!IsSha256Hex(sha256)) return InvalidArgument("'" + Printable(sha256) + "' is no sha256 of 64 lower-case hexadecimal digits");
+  if (!IsSha256Hex(sha256))
+    return InvalidArgument("'" + Printable(sha256) + "' is no sha256 of 64 lower-case hexadecimal digits");
   const MutexLock lock(mu_);
   const auto clash = [&](const std::string& file, const std::string& folder) {
-    return InvalidArgument("path '" + Printable(file) + "' is a file and, for '" + Printable(folder) + "', a folder");
+    return InvalidArgument("path '" + Printable(file) + "' is a file and, for '" + Printable(folder) +
+                           "', a folder");
   };
   for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
     if (files_.contains(path.substr(0, slash))) return clash(path.substr(0, slash), path);
@@ -123,18 +127,21 @@ Status StoreInstall::Place(const std::string& path, const std::string& sha256) {
 
 Result<bool> StoreInstall::LinkBlob(const std::string& path, const std::string& sha256) {
   MLOS_RETURN_IF_ERROR(CheckAddable(path, sha256));
-  MLOS_ASSIGN_OR_RETURN(const os::FileLock lock, os::FileLock::Acquire(layout_.BlobsLock(), os::FileLock::Kind::kShared));
+  MLOS_ASSIGN_OR_RETURN(const os::FileLock lock,
+                        os::FileLock::Acquire(layout_.BlobsLock(), os::FileLock::Kind::kShared));
   if (!os::Exists(layout_.Blob(sha256))) return false;
   MLOS_RETURN_IF_ERROR(Place(path, sha256));
   return true;
 }
 
-Status StoreInstall::AddFile(const std::string& path, const std::filesystem::path& incoming, const std::string& sha256) {
+Status StoreInstall::AddFile(const std::string& path, const std::filesystem::path& incoming,
+                             const std::string& sha256) {
   MLOS_RETURN_IF_ERROR(CheckAddable(path, sha256));
   MLOS_ASSIGN_OR_RETURN(const os::FileInfo info, os::Stat(incoming));
   if (!info.is_regular) return InvalidArgument("'" + incoming.string() + "' is not a regular file");
   MLOS_RETURN_IF_ERROR(os::SyncFile(incoming));
-  MLOS_ASSIGN_OR_RETURN(const os::FileLock lock, os::FileLock::Acquire(layout_.BlobsLock(), os::FileLock::Kind::kShared));
+  MLOS_ASSIGN_OR_RETURN(const os::FileLock lock,
+                        os::FileLock::Acquire(layout_.BlobsLock(), os::FileLock::Kind::kShared));
   const auto blob = os::Stat(layout_.Blob(sha256));
   const bool have_it = blob.ok() && blob->is_regular && blob->size_bytes == info.size_bytes;
   if (!have_it) MLOS_RETURN_IF_ERROR(os::Rename(incoming, layout_.Blob(sha256)));
@@ -212,7 +219,8 @@ Status StoreInstall::CheckTree() const {
   const MutexLock lock(mu_);
   for (const std::filesystem::path& file : found) {
     if (file != kManifestName && !files_.contains(file.string())) {
-      return FailedPrecondition("'" + (tree_ / file).string() + "' was put into the package without Install's knowledge");
+      return FailedPrecondition("'" + (tree_ / file).string() +
+                                "' was put into the package without Install's knowledge");
     }
   }
   return OkStatus();
@@ -222,7 +230,8 @@ Status StoreInstall::CheckTree() const {
 Status StoreInstall::SyncTree() const {
   std::set<std::filesystem::path> folders = {tree_};
   for (const PackageFile& file : files()) {
-    for (auto folder = (tree_ / file.path).parent_path(); folder != tree_; folder = folder.parent_path()) folders.insert(folder);
+    for (auto folder = (tree_ / file.path).parent_path(); folder != tree_; folder = folder.parent_path())
+      folders.insert(folder);
   }
   for (const std::filesystem::path& folder : folders) MLOS_RETURN_IF_ERROR(os::SyncDirectory(folder));
   return os::SyncDirectory(layout_.blobs());

@@ -19,10 +19,12 @@ namespace mlos::package {
 // States: open -> spent (by Commit or Discard).
 class StoreInstall final : public Install {
  public:
-  // Takes over the model's lock and prepares the staging folder. `collect_garbage` is called when blobs may have become
-  // unused, with no lock of this object held but the model's.
-  static Result<std::unique_ptr<Install>> Start(const StoreLayout& layout, const ModelRef& ref, os::FileLock lock, bool waited,
-                                                std::optional<InstalledPackage> existing, std::function<void()> collect_garbage);
+  // Takes over the model's lock and prepares the staging folder. `collect_garbage` is called when blobs may
+  // have become unused, with no lock of this object held but the model's.
+  static Result<std::unique_ptr<Install>> Start(const StoreLayout& layout, const ModelRef& ref,
+                                                os::FileLock lock, bool waited,
+                                                std::optional<InstalledPackage> existing,
+                                                std::function<void()> collect_garbage);
   ~StoreInstall() override;
 
   const std::optional<InstalledPackage>& existing() const override { return existing_; }
@@ -30,7 +32,8 @@ class StoreInstall final : public Install {
   const std::filesystem::path& dir() const override { return tree_; }
   std::filesystem::path IncomingPath(const std::string& key) const override;
   Result<bool> LinkBlob(const std::string& path, const std::string& sha256) override;
-  Status AddFile(const std::string& path, const std::filesystem::path& incoming, const std::string& sha256) override;
+  Status AddFile(const std::string& path, const std::filesystem::path& incoming,
+                 const std::string& sha256) override;
   Result<PackageFile> AddCopy(const std::string& path, const std::filesystem::path& source) override;
   Result<PackageFile> AddContents(const std::string& path, std::string_view contents) override;
   Status RemoveFile(const std::string& path) override;

@@ -29,7 +29,8 @@ struct At {
   std::string path;
 };
 
-// Reads typed values out of the tree and remembers the first error; after that every read gives an empty value.
+// Reads typed values out of the tree and remembers the first error; after that every read gives an empty
+// value.
 class Reader {
  public:
   const Status& status() const { return status_; }
@@ -41,9 +42,12 @@ class Reader {
   }
 
   At Child(const At& parent, const std::string& key, Need need) {
-    At child{parent.node == nullptr ? nullptr : parent.node->Find(key), parent.path.empty() ? key : parent.path + "." + key};
-    if (child.node != nullptr && child.node->kind == YamlNode::Kind::kNull && need == Need::kOptional) child.node = nullptr;
-    if (child.node == nullptr && need == Need::kRequired) Fail({parent.node, child.path}, "is required and missing");
+    At child{parent.node == nullptr ? nullptr : parent.node->Find(key),
+             parent.path.empty() ? key : parent.path + "." + key};
+    if (child.node != nullptr && child.node->kind == YamlNode::Kind::kNull && need == Need::kOptional)
+      child.node = nullptr;
+    if (child.node == nullptr && need == Need::kRequired)
+      Fail({parent.node, child.path}, "is required and missing");
     return child;
   }
   At Map(const At& parent, const std::string& key, Need need) {
@@ -84,8 +88,10 @@ class Reader {
     const std::string& text = scalar.node->scalar;
     T value{};
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || scalar.node->quoted || value < low || value > high) {
-      Fail(at, "wanted a whole number from " + std::to_string(low) + " to " + std::to_string(high) + ", found '" + Printable(text) + "'");
+    if (error != std::errc() || end != text.data() + text.size() || scalar.node->quoted || value < low ||
+        value > high) {
+      Fail(at, "wanted a whole number from " + std::to_string(low) + " to " + std::to_string(high) +
+                   ", found '" + Printable(text) + "'");
       return low;
     }
     return value;
@@ -96,7 +102,8 @@ class Reader {
     const std::string& text = at.node->scalar;
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || at.node->quoted || !std::isfinite(value) || value < 0) {
+    if (error != std::errc() || end != text.data() + text.size() || at.node->quoted ||
+        !std::isfinite(value) || value < 0) {
       Fail(at, "wanted a number of at least 0, found '" + Printable(text) + "'");
       return fallback;
     }
@@ -106,17 +113,20 @@ class Reader {
     const At at = Expect(Child(parent, key, Need::kOptional), YamlNode::Kind::kScalar);
     if (at.node == nullptr) return false;
     if (at.node->scalar == "true" && !at.node->quoted) return true;
-    if (at.node->scalar != "false" || at.node->quoted) Fail(at, "wanted true or false, found '" + Printable(at.node->scalar) + "'");
+    if (at.node->scalar != "false" || at.node->quoted)
+      Fail(at, "wanted true or false, found '" + Printable(at.node->scalar) + "'");
     return false;
   }
   template <size_t N>
-  std::string OneOf(const At& parent, const std::string& key, const std::array<std::string_view, N>& allowed, std::string fallback) {
+  std::string OneOf(const At& parent, const std::string& key, const std::array<std::string_view, N>& allowed,
+                    std::string fallback) {
     const At at = Child(parent, key, Need::kOptional);
     if (at.node == nullptr) return fallback;
     std::string text = Text(at);
     if (std::find(allowed.begin(), allowed.end(), text) != allowed.end()) return text;
     std::string list;
-    for (const std::string_view word : allowed) list += (list.empty() ? "'" : ", '") + std::string(word) + "'";
+    for (const std::string_view word : allowed)
+      list += (list.empty() ? "'" : ", '") + std::string(word) + "'";
     Fail(at, "'" + Printable(text) + "' is none of " + list);
     return fallback;
   }
@@ -145,7 +155,8 @@ class ManifestParser {
     out_.api_version = in_.Text(at);
     legacy_ = out_.api_version == kLegacyApiVersion;
     if (!legacy_ && out_.api_version != kApiVersion) {
-      in_.Fail(at, "'" + Printable(out_.api_version) + "' is not known; this mlOS reads '" + std::string(kApiVersion) + "'");
+      in_.Fail(at, "'" + Printable(out_.api_version) + "' is not known; this mlOS reads '" +
+                       std::string(kApiVersion) + "'");
     }
     const At kind = in_.Child(top, "kind", Need::kRequired);
     out_.kind = in_.Text(kind);
@@ -159,7 +170,8 @@ class ManifestParser {
     if (!in_.ok()) return;
     const auto ref = ParseModelRef(out_.namespace_ + "/" + out_.name + "@" + out_.version);
     if (!ref.ok()) return in_.Fail(at, ref.status().message());
-    if (ref->namespace_ != out_.namespace_) return in_.Fail(in_.Child(at, "namespace", Need::kRequired), "holds a '/'");
+    if (ref->namespace_ != out_.namespace_)
+      return in_.Fail(in_.Child(at, "namespace", Need::kRequired), "holds a '/'");
     out_.revision = in_.Text(at, "revision");
     out_.description = in_.Text(at, "description");
     out_.license = in_.Text(at, "license");
@@ -186,7 +198,8 @@ class ManifestParser {
     out_.execution_format = in_.Text(at, "execution_format");
     out_.files = Files(at, "files", Need::kRequired);
     if (in_.ok() && out_.files.empty()) in_.Fail(in_.Child(at, "files", Need::kRequired), "is empty");
-    static constexpr std::array<std::string_view, 5> kTypes = {"single", "encoder", "decoder", "text_encoder", "vision_encoder"};
+    static constexpr std::array<std::string_view, 5> kTypes = {"single", "encoder", "decoder", "text_encoder",
+                                                               "vision_encoder"};
     for (const At& item : in_.List(at, "execution_files", Need::kOptional)) {
       if (in_.Expect(item, YamlNode::Kind::kMap).node == nullptr) return;
       ExecutionFile file;
@@ -203,7 +216,8 @@ class ManifestParser {
     std::string path = in_.Text(at);
     if (!in_.ok()) return path;
     if (const Status status = CheckPackagePath(path); !status.ok()) in_.Fail(at, status.message());
-    const bool listed = std::any_of(out_.files.begin(), out_.files.end(), [&](const PackageFile& f) { return f.path == path; });
+    const bool listed = std::any_of(out_.files.begin(), out_.files.end(),
+                                    [&](const PackageFile& f) { return f.path == path; });
     if (!listed && !legacy_) in_.Fail(at, "'" + Printable(path) + "' is not in spec.format.files");
     return path;
   }
@@ -249,7 +263,8 @@ class ManifestParser {
       specs.push_back(Tensor(item));
       if (!in_.ok()) return {};
       if (!names.insert(specs.back().name).second) {
-        in_.Fail(in_.Child(item, "name", Need::kRequired), "'" + Printable(specs.back().name) + "' is there twice");
+        in_.Fail(in_.Child(item, "name", Need::kRequired),
+                 "'" + Printable(specs.back().name) + "' is there twice");
       }
     }
     return specs;
@@ -261,17 +276,20 @@ class ManifestParser {
     const At dtype = in_.Child(item, "dtype", Need::kRequired);
     const std::string dtype_name = in_.Text(dtype);
     spec.dtype = DTypeFromName(dtype_name).value_or(DType::kInvalid);
-    if (spec.dtype == DType::kInvalid) in_.Fail(dtype, "'" + Printable(dtype_name) + "' is not a known element type");
+    if (spec.dtype == DType::kInvalid)
+      in_.Fail(dtype, "'" + Printable(dtype_name) + "' is not a known element type");
     in_.Child(item, "shape", Need::kRequired);
     for (const At& dim : in_.List(item, "shape", Need::kRequired)) {
       spec.shape.push_back(in_.Number<int64_t>(dim, -1, std::numeric_limits<int64_t>::max()));
-      if (spec.shape.size() > kMaxRank) in_.Fail(dim, "more than " + std::to_string(kMaxRank) + " dimensions");
+      if (spec.shape.size() > kMaxRank)
+        in_.Fail(dim, "more than " + std::to_string(kMaxRank) + " dimensions");
       if (!in_.ok()) return spec;
     }
     for (const At& name : in_.List(item, "dims", Need::kOptional)) spec.dim_names.push_back(in_.Text(name));
     const At dims = in_.Child(item, "dims", Need::kOptional);
     if (dims.node != nullptr && spec.dim_names.size() != spec.shape.size()) {
-      in_.Fail(dims, std::to_string(spec.dim_names.size()) + " names for " + std::to_string(spec.shape.size()) + " dimensions");
+      in_.Fail(dims, std::to_string(spec.dim_names.size()) + " names for " +
+                         std::to_string(spec.shape.size()) + " dimensions");
     }
     spec.dim_names.resize(spec.shape.size());
     spec.optional = in_.Flag(item, "optional");
@@ -304,7 +322,8 @@ class ManifestParser {
     const At graph = in_.Child(at, "graph_sha256", Need::kOptional);
     conversion.graph_sha256 = in_.Text(graph);
     if (!conversion.graph_sha256.empty() && !IsSha256Hex(conversion.graph_sha256)) {
-      in_.Fail(graph, "wanted 64 lower-case hexadecimal digits, found '" + Printable(conversion.graph_sha256) + "'");
+      in_.Fail(graph,
+               "wanted 64 lower-case hexadecimal digits, found '" + Printable(conversion.graph_sha256) + "'");
     }
     out_.conversion = std::move(conversion);
   }
@@ -327,7 +346,8 @@ class ManifestParser {
     out_.source_url = in_.Text(url);
     const size_t authority = out_.source_url.find("://");
     if (authority != std::string::npos) {
-      const std::string host = out_.source_url.substr(authority + 3, out_.source_url.find_first_of("/?#", authority + 3) - authority - 3);
+      const std::string host = out_.source_url.substr(
+          authority + 3, out_.source_url.find_first_of("/?#", authority + 3) - authority - 3);
       if (host.find('@') != std::string::npos) in_.Fail(url, "must not hold a user name or password");
     }
     out_.registry = in_.Text(in_.Map(at, "registry", Need::kOptional), "namespace");

@@ -17,7 +17,8 @@ namespace mlos::package {
 struct PackageFile {
   std::string path;  // relative, inside the package
   uint64_t size_bytes = 0;
-  std::string sha256;  // 64 lower-case hex digits; "" = unknown, only in manifests of the original (apiVersion "v1")
+  // 64 lower-case hex digits; "" = unknown, only in manifests of the original (apiVersion "v1").
+  std::string sha256;
 
   bool operator==(const PackageFile&) const = default;
 };
@@ -34,7 +35,7 @@ struct ExecutionFile {
 struct TextSpec {
   std::string tokenizer = "tokenizer.json";  // file in the package
   uint32_t max_length = 0;                   // tokens, special ones included; 0 = no limit
-  std::string output;                        // what a client that sends text gets first, e.g. "sentence_embedding"
+  std::string output;  // what a client that sends text gets first, e.g. "sentence_embedding"
   // Post-processing for graphs that end in token embeddings; empty when the graph pools itself.
   std::string pooling;  // "", "mean", "cls", "max"
   bool normalize = false;
@@ -85,14 +86,14 @@ struct Manifest {
   std::string execution_format;  // what is executed: onnx, gguf
   std::vector<PackageFile> files;
   std::vector<ExecutionFile> execution_files;
-  std::vector<TensorSpec> inputs;   // read from the model file, never guessed
+  std::vector<TensorSpec> inputs;  // read from the model file, never guessed
   std::vector<TensorSpec> outputs;
   std::optional<TextSpec> text;
   std::optional<Conversion> conversion;
   Requirements requirements;
   // distribution
-  std::string source_url;       // where it came from; no credentials
-  std::string registry;         // "huggingface", "local", ...
+  std::string source_url;  // where it came from; no credentials
+  std::string registry;    // "huggingface", "local", ...
 
   bool operator==(const Manifest&) const = default;
 };
@@ -100,12 +101,13 @@ struct Manifest {
 inline constexpr std::string_view kApiVersion = "axon.mlos.io/v1";
 inline constexpr std::string_view kLegacyApiVersion = "v1";  // what the original wrote
 
-// Parses and validates: kInvalidArgument with "line N: key: ". Unknown keys are left out, not refused. At most 4 MB, no
-// anchors. With apiVersion "v1" a size of 0 and an empty sha256 count as unknown, and execution_files need not be in files.
+// Parses and validates: kInvalidArgument with "line N: key: ". Unknown keys are left out, not refused. At
+// most 4 MB, no anchors. With apiVersion "v1" a size of 0 and an empty sha256 count as unknown, and
+// execution_files need not be in files.
 Result<Manifest> ParseManifest(std::string_view yaml);
 
-// Deterministic YAML; ParseManifest(WriteManifest(m)) gives m back when m is valid and every dim_names has one entry a
-// dimension. Text that is not UTF-8 is repaired with U+FFFD.
+// Deterministic YAML; ParseManifest(WriteManifest(m)) gives m back when m is valid and every dim_names has
+// one entry a dimension. Text that is not UTF-8 is repaired with U+FFFD.
 std::string WriteManifest(const Manifest& manifest);
 
 // The file's path comes first in the errors.

@@ -13,47 +13,53 @@ const std::string kSha(64, 'a');
 
 // Line numbers in the tests count in this text.
 const std::string kValid =
-    "apiVersion: axon.mlos.io/v1\n"           // 1
-    "kind: Model\n"                           // 2
-    "metadata:\n"                             // 3
-    "  namespace: hf\n"                       // 4
-    "  name: org/bert\n"                      // 5
-    "  version: latest\n"                     // 6
-    "spec:\n"                                 // 7
-    "  framework: {name: pytorch}\n"          // 8
-    "  format:\n"                             // 9
-    "    type: safetensors\n"                 // 10
-    "    execution_format: onnx\n"            // 11
-    "    files:\n"                            // 12
-    "      - path: model.onnx\n"              // 13
-    "        size: 10\n"                      // 14
-    "        sha256: " + kSha + "\n"          // 15
-    "      - path: tokenizer.json\n"          // 16
-    "        size: 20\n"                      // 17
-    "        sha256: " + kSha + "\n"          // 18
-    "    execution_files:\n"                  // 19
+    "apiVersion: axon.mlos.io/v1\n"   // 1
+    "kind: Model\n"                   // 2
+    "metadata:\n"                     // 3
+    "  namespace: hf\n"               // 4
+    "  name: org/bert\n"              // 5
+    "  version: latest\n"             // 6
+    "spec:\n"                         // 7
+    "  framework: {name: pytorch}\n"  // 8
+    "  format:\n"                     // 9
+    "    type: safetensors\n"         // 10
+    "    execution_format: onnx\n"    // 11
+    "    files:\n"                    // 12
+    "      - path: model.onnx\n"      // 13
+    "        size: 10\n"              // 14
+    "        sha256: " +
+    kSha +
+    "\n"                              // 15
+    "      - path: tokenizer.json\n"  // 16
+    "        size: 20\n"              // 17
+    "        sha256: " +
+    kSha +
+    "\n"                                          // 18
+    "    execution_files:\n"                      // 19
     "      - {path: model.onnx, format: onnx}\n"  // 20
-    "  io:\n"                                 // 21
-    "    inputs:\n"                           // 22
-    "      - name: input_ids\n"               // 23
-    "        dtype: int64\n"                  // 24
-    "        shape: [-1, -1]\n"               // 25
-    "        dims: [batch, sequence]\n"       // 26
-    "        optional: false\n"               // 27
-    "    outputs: []\n"                       // 28
-    "  text:\n"                               // 29
-    "    tokenizer: tokenizer.json\n"         // 30
-    "    max_length: 128\n"                   // 31
-    "    pooling: mean\n"                     // 32
-    "  conversion:\n"                         // 33
-    "    converter: mlos-native\n"            // 34
-    "    graph_sha256: " + kSha + "\n"        // 35
-    "  requirements:\n"                       // 36
-    "    compute:\n"                          // 37
-    "      memory: {min_gb: 0.5}\n"           // 38
-    "distribution:\n"                         // 39
+    "  io:\n"                                     // 21
+    "    inputs:\n"                               // 22
+    "      - name: input_ids\n"                   // 23
+    "        dtype: int64\n"                      // 24
+    "        shape: [-1, -1]\n"                   // 25
+    "        dims: [batch, sequence]\n"           // 26
+    "        optional: false\n"                   // 27
+    "    outputs: []\n"                           // 28
+    "  text:\n"                                   // 29
+    "    tokenizer: tokenizer.json\n"             // 30
+    "    max_length: 128\n"                       // 31
+    "    pooling: mean\n"                         // 32
+    "  conversion:\n"                             // 33
+    "    converter: mlos-native\n"                // 34
+    "    graph_sha256: " +
+    kSha +
+    "\n"                                           // 35
+    "  requirements:\n"                            // 36
+    "    compute:\n"                               // 37
+    "      memory: {min_gb: 0.5}\n"                // 38
+    "distribution:\n"                              // 39
     "  package: {url: 'https://example.org/x'}\n"  // 40
-    "  registry: {namespace: huggingface}\n";  // 41
+    "  registry: {namespace: huggingface}\n";      // 41
 
 std::string Replace(std::string text, const std::string& from, const std::string& to) {
   const size_t at = text.find(from);
@@ -108,38 +114,63 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"name: org/bert", "name: ../bert", "line 4: metadata: model reference 'hf/../bert@latest'"},
         Bad{"namespace: hf", "namespace: hf/x", "line 4: metadata.namespace: holds a '/'"},
         Bad{"version: latest", "version: ''", "line 6: metadata.version: is empty"},
-        Bad{"framework: {name: pytorch}", "framework: pytorch", "line 8: spec.framework: wanted a map, found text"},
+        Bad{"framework: {name: pytorch}", "framework: pytorch",
+            "line 8: spec.framework: wanted a map, found text"},
         Bad{"    type: safetensors\n", "", "line 10: spec.format.type: is required and missing"},
         Bad{"size: 10", "size: ten", "line 14: spec.format.files[0].size: wanted a whole number from 0"},
         Bad{"size: 10", "size: -1", "line 14: spec.format.files[0].size: wanted a whole number from 0"},
         Bad{"size: 10", "size: 1e3", "line 14: spec.format.files[0].size: wanted a whole number"},
-        Bad{"size: 10", "size: 18446744073709551616", "line 14: spec.format.files[0].size: wanted a whole number"},
-        Bad{"size: 10", "size: 9223372036854775808", "line 14: spec.format.files[0].size: wanted a whole number"},
+        Bad{"size: 10", "size: 18446744073709551616",
+            "line 14: spec.format.files[0].size: wanted a whole number"},
+        Bad{"size: 10", "size: 9223372036854775808",
+            "line 14: spec.format.files[0].size: wanted a whole number"},
         Bad{"size: 10", "size: '10'", "line 14: spec.format.files[0].size: wanted a whole number"},
-        Bad{"size: 10", "size: ~", "line 14: spec.format.files[0].size: wanted text or a number, found nothing"},
-        Bad{"sha256: " + kSha, "sha256: ''", "line 15: spec.format.files[0].sha256: wanted 64 hexadecimal digits"},
-        Bad{"sha256: " + kSha, "sha256: abc", "line 15: spec.format.files[0].sha256: wanted 64 hexadecimal digits"},
-        Bad{"path: tokenizer.json", "path: /etc/passwd", "line 16: spec.format.files[1].path: path '/etc/passwd' is absolute"},
-        Bad{"path: tokenizer.json", "path: a/../b", "line 16: spec.format.files[1].path: path 'a/../b' has a part '..'"},
-        Bad{"path: tokenizer.json", "path: a\\b", "line 16: spec.format.files[1].path: path 'a\\b' holds a backslash"},
-        Bad{"path: tokenizer.json", "path: \"a\\nb\"", "line 16: spec.format.files[1].path: path 'a\\x0ab' holds a control"},
-        Bad{"path: tokenizer.json", "path: \"a\\0b\"", "line 16: spec.format.files[1].path: path 'a\\x00b' holds a control"},
-        Bad{"path: tokenizer.json", "path: model.onnx", "line 13: spec.format.files: path 'model.onnx' is there twice"},
-        Bad{"path: tokenizer.json", "path: model.onnx/x", "line 13: spec.format.files: path 'model.onnx' is a file and"},
-        Bad{"{path: model.onnx", "{path: other.onnx", "line 20: spec.format.execution_files[0].path: 'other.onnx' is not in"},
-        Bad{"format: onnx}", "format: onnx, type: both}", "line 20: spec.format.execution_files[0].type: 'both' is none of"},
-        Bad{"dtype: int64", "dtype: int65", "line 24: spec.io.inputs[0].dtype: 'int65' is not a known element type"},
-        Bad{"shape: [-1, -1]", "shape: [-2, -1]", "line 25: spec.io.inputs[0].shape[0]: wanted a whole number from -1"},
-        Bad{"shape: [-1, -1]", "shape: 3", "line 25: spec.io.inputs[0].shape: wanted a list, found text or a number"},
+        Bad{"size: 10", "size: ~",
+            "line 14: spec.format.files[0].size: wanted text or a number, found nothing"},
+        Bad{"sha256: " + kSha, "sha256: ''",
+            "line 15: spec.format.files[0].sha256: wanted 64 hexadecimal digits"},
+        Bad{"sha256: " + kSha, "sha256: abc",
+            "line 15: spec.format.files[0].sha256: wanted 64 hexadecimal digits"},
+        Bad{"path: tokenizer.json", "path: /etc/passwd",
+            "line 16: spec.format.files[1].path: path '/etc/passwd' is absolute"},
+        Bad{"path: tokenizer.json", "path: a/../b",
+            "line 16: spec.format.files[1].path: path 'a/../b' has a part '..'"},
+        Bad{"path: tokenizer.json", "path: a\\b",
+            "line 16: spec.format.files[1].path: path 'a\\b' holds a backslash"},
+        Bad{"path: tokenizer.json", "path: \"a\\nb\"",
+            "line 16: spec.format.files[1].path: path 'a\\x0ab' holds a control"},
+        Bad{"path: tokenizer.json", "path: \"a\\0b\"",
+            "line 16: spec.format.files[1].path: path 'a\\x00b' holds a control"},
+        Bad{"path: tokenizer.json", "path: model.onnx",
+            "line 13: spec.format.files: path 'model.onnx' is there twice"},
+        Bad{"path: tokenizer.json", "path: model.onnx/x",
+            "line 13: spec.format.files: path 'model.onnx' is a file and"},
+        Bad{"{path: model.onnx", "{path: other.onnx",
+            "line 20: spec.format.execution_files[0].path: 'other.onnx' is not in"},
+        Bad{"format: onnx}", "format: onnx, type: both}",
+            "line 20: spec.format.execution_files[0].type: 'both' is none of"},
+        Bad{"dtype: int64", "dtype: int65",
+            "line 24: spec.io.inputs[0].dtype: 'int65' is not a known element type"},
+        Bad{"shape: [-1, -1]", "shape: [-2, -1]",
+            "line 25: spec.io.inputs[0].shape[0]: wanted a whole number from -1"},
+        Bad{"shape: [-1, -1]", "shape: 3",
+            "line 25: spec.io.inputs[0].shape: wanted a list, found text or a number"},
         Bad{"        shape: [-1, -1]\n", "", "line 23: spec.io.inputs[0].shape: is required and missing"},
-        Bad{"dims: [batch, sequence]", "dims: [batch]", "line 26: spec.io.inputs[0].dims: 1 names for 2 dimensions"},
-        Bad{"optional: false", "optional: maybe", "line 27: spec.io.inputs[0].optional: wanted true or false"},
-        Bad{"tokenizer: tokenizer.json", "tokenizer: gone.json", "line 30: spec.text.tokenizer: 'gone.json' is not in"},
-        Bad{"max_length: 128", "max_length: 4294967296", "line 31: spec.text.max_length: wanted a whole number"},
+        Bad{"dims: [batch, sequence]", "dims: [batch]",
+            "line 26: spec.io.inputs[0].dims: 1 names for 2 dimensions"},
+        Bad{"optional: false", "optional: maybe",
+            "line 27: spec.io.inputs[0].optional: wanted true or false"},
+        Bad{"tokenizer: tokenizer.json", "tokenizer: gone.json",
+            "line 30: spec.text.tokenizer: 'gone.json' is not in"},
+        Bad{"max_length: 128", "max_length: 4294967296",
+            "line 31: spec.text.max_length: wanted a whole number"},
         Bad{"pooling: mean", "pooling: median", "line 32: spec.text.pooling: 'median' is none of"},
-        Bad{"min_gb: 0.5", "min_gb: -1", "line 38: spec.requirements.compute.memory.min_gb: wanted a number of at least 0"},
-        Bad{"min_gb: 0.5", "min_gb: nan", "line 38: spec.requirements.compute.memory.min_gb: wanted a number"},
-        Bad{"https://example.org", "https://me:pw@example.org", "line 40: distribution.package.url: must not hold a user name"},
+        Bad{"min_gb: 0.5", "min_gb: -1",
+            "line 38: spec.requirements.compute.memory.min_gb: wanted a number of at least 0"},
+        Bad{"min_gb: 0.5", "min_gb: nan",
+            "line 38: spec.requirements.compute.memory.min_gb: wanted a number"},
+        Bad{"https://example.org", "https://me:pw@example.org",
+            "line 40: distribution.package.url: must not hold a user name"},
         Bad{"kind: Model", "kind: &a Model", "line 2: anchors are not allowed"},
         Bad{"kind: Model", "kind: !!str Model", "line 2: tags are not allowed"},
         Bad{"kind: Model", "kind: Model\nkind: Model", "line 3: the key 'kind' is there twice"},
@@ -149,7 +180,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"kind: Model", "kind: 'Model", "line "}));
 
 TEST(ManifestTest, RefusesWhatIsNoManifestAtAll) {
-  for (const std::string& text : {std::string(), std::string("- a\n"), std::string("text"), std::string("---\n...\n"), kValid + "---\n" + kValid}) {
+  for (const std::string& text : {std::string(), std::string("- a\n"), std::string("text"),
+                                  std::string("---\n...\n"), kValid + "---\n" + kValid}) {
     EXPECT_EQ(ParseManifest(text).status().code(), Code::kInvalidArgument) << text;
   }
 }
@@ -157,8 +189,10 @@ TEST(ManifestTest, RefusesWhatIsNoManifestAtAll) {
 TEST(ManifestTest, DeepNestingAndHugeFilesAreRefused) {
   EXPECT_FALSE(ParseManifest(kValid + "deep: " + std::string(1'000'000, '[') + "\n").ok());
   const auto deep = ParseManifest(kValid + "deep: " + std::string(40, '[') + std::string(40, ']') + "\n");
-  EXPECT_NE(deep.status().message().find("line 42: more than 32 levels"), std::string::npos) << deep.status().message();
-  EXPECT_NE(ParseManifest(std::string(4'000'001, '\n')).status().message().find("larger than 4 MB"), std::string::npos);
+  EXPECT_NE(deep.status().message().find("line 42: more than 32 levels"), std::string::npos)
+      << deep.status().message();
+  EXPECT_NE(ParseManifest(std::string(4'000'001, '\n')).status().message().find("larger than 4 MB"),
+            std::string::npos);
 }
 
 // Every prefix of a valid file parses or is refused; none crashes.
@@ -172,7 +206,8 @@ TEST(ManifestTest, UnknownKeysAreLeftOut) {
   EXPECT_TRUE(ParseManifest(Replace(kValid, "kind: Model", "kind: Model\nnew_key: {a: [1, 2]}")).ok());
 }
 
-// As the original's axon left it behind: placeholders for size and hash, execution files that are not in the list.
+// As the original's axon left it behind: placeholders for size and hash, execution files that are not in the
+// list.
 TEST(ManifestTest, ReadsTheOriginalsManifest) {
   const std::string original = R"(apiVersion: v1
 kind: Model
@@ -218,7 +253,8 @@ spec:
 
 // The example of the page about the format is itself valid.
 TEST(ManifestTest, TheDocumentedExampleIsValid) {
-  const auto page = os::ReadFile(std::filesystem::path(MLOS_SOURCE_DIR) / "docs/formats/manifest.md", 1'000'000);
+  const auto page =
+      os::ReadFile(std::filesystem::path(MLOS_SOURCE_DIR) / "docs/formats/manifest.md", 1'000'000);
   ASSERT_TRUE(page.ok());
   const size_t begin = page->find("```yaml\n") + 8;
   const auto m = ParseManifest(page->substr(begin, page->find("```", begin) - begin));
@@ -233,7 +269,8 @@ TEST(ManifestTest, ErrorsOfAFileNameTheFile) {
   const os::TemporaryDirectory temporary;
   const auto file = temporary.path() / "manifest.yaml";
   ASSERT_TRUE(os::WriteFile(file, "kind: 3\n").ok());
-  EXPECT_TRUE(ReadManifest(file).status().message().starts_with(file.string() + ": line 1: ")) << ReadManifest(file).status().message();
+  EXPECT_TRUE(ReadManifest(file).status().message().starts_with(file.string() + ": line 1: "))
+      << ReadManifest(file).status().message();
 }
 
 }  // namespace

@@ -23,12 +23,17 @@ constexpr std::array<Special, 5> kSpecials = {{{"\xE2\x80\xA8", "\\u2028"},
 
 bool IsPlainSafe(std::string_view text) {
   // Words that YAML 1.1 or 1.2 readers take for something else than text.
-  static constexpr std::array<std::string_view, 9> kWords = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
+  static constexpr std::array<std::string_view, 9> kWords = {"null", "true", "false", "yes", "no",
+                                                             "on",   "off",  "y",     "n"};
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-  const auto is_safe = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '/' || c == '-'; };
-  if (text.empty() || !is_letter(text.front()) || !std::all_of(text.begin(), text.end(), is_safe)) return false;
+  const auto is_safe = [&](char c) {
+    return is_letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '/' || c == '-';
+  };
+  if (text.empty() || !is_letter(text.front()) || !std::all_of(text.begin(), text.end(), is_safe))
+    return false;
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return std::find(kWords.begin(), kWords.end(), lower) == kWords.end();
 }
 
@@ -97,7 +102,8 @@ class Writer {
   void TextIfAny(std::string_view key, std::string_view value) {
     if (!value.empty()) Text(key, value);
   }
-  // The next line starts an item of a list: "- key: value"; the lines after it are aligned with it until EndItem.
+  // The next line starts an item of a list: "- key: value"; the lines after it are aligned with it until
+  // EndItem.
   void BeginItem() {
     ++level_;
     first_of_item_ = true;
@@ -142,7 +148,8 @@ void WriteTensors(Writer& w, std::string_view key, const std::vector<TensorSpec>
     w.Text("name", spec.name);
     w.Text("dtype", DTypeManifestName(spec.dtype));
     w.Raw("shape", FlowList(spec.shape, [](int64_t dim) { return std::to_string(dim); }));
-    const bool named = std::any_of(spec.dim_names.begin(), spec.dim_names.end(), [](const std::string& n) { return !n.empty(); });
+    const bool named = std::any_of(spec.dim_names.begin(), spec.dim_names.end(),
+                                   [](const std::string& n) { return !n.empty(); });
     if (named) w.Raw("dims", FlowList(spec.dim_names, [](const std::string& n) { return Quote(n); }));
     if (spec.optional) w.Raw("optional", "true");
     w.TextIfAny("description", spec.description);

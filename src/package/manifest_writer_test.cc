@@ -32,7 +32,9 @@ class Generator {
     for (int i = Below(3); i > 0; --i) m.execution_files.push_back({"model.onnx", "onnx", "encoder"});
     for (int i = Below(4); i > 0; --i) m.inputs.push_back(Tensor(i));
     for (int i = Below(4); i > 0; --i) m.outputs.push_back(Tensor(i));
-    if (Below(2) == 0) m.text = TextSpec{"model.onnx", static_cast<uint32_t>(Below(1000)), Text(), "cls", Below(2) == 0, Text()};
+    if (Below(2) == 0)
+      m.text =
+          TextSpec{"model.onnx", static_cast<uint32_t>(Below(1000)), Text(), "cls", Below(2) == 0, Text()};
     if (Below(2) == 0) m.conversion = Conversion{"mlos-native", Text(), Text(), Text(), m.files, Sha()};
     m.requirements = {Real(), Real(), Real(), Real(), Real()};
     m.source_url = Below(2) == 0 ? "" : "https://example.org/a?b=c#d";
@@ -50,11 +52,46 @@ class Generator {
     return hex;
   }
   std::string Text() {
-    static const std::vector<std::string> kPieces = {
-        "", "null", "~", "true", "No", "1e3", "0x10", "-", "- a", ": ", "#", " ", "\n", "\t", "\r", "\"", "'", "\\", "{", "]", "&a", "*a", "!b",
-        "%", "@", "`", "word", "\xC3\xA9", "\xE2\x80\xA8", "\xC2\x85", "\xEF\xBB\xBF", "\xF0\x9F\x98\x80", std::string(1, '\0'), "\x04", "\x7f", "---", "..."};
+    static const std::vector<std::string> kPieces = {"",
+                                                     "null",
+                                                     "~",
+                                                     "true",
+                                                     "No",
+                                                     "1e3",
+                                                     "0x10",
+                                                     "-",
+                                                     "- a",
+                                                     ": ",
+                                                     "#",
+                                                     " ",
+                                                     "\n",
+                                                     "\t",
+                                                     "\r",
+                                                     "\"",
+                                                     "'",
+                                                     "\\",
+                                                     "{",
+                                                     "]",
+                                                     "&a",
+                                                     "*a",
+                                                     "!b",
+                                                     "%",
+                                                     "@",
+                                                     "`",
+                                                     "word",
+                                                     "\xC3\xA9",
+                                                     "\xE2\x80\xA8",
+                                                     "\xC2\x85",
+                                                     "\xEF\xBB\xBF",
+                                                     "\xF0\x9F\x98\x80",
+                                                     std::string(1, '\0'),
+                                                     "\x04",
+                                                     "\x7f",
+                                                     "---",
+                                                     "..."};
     std::string text;
-    for (int i = Below(5); i > 0; --i) text += kPieces[static_cast<size_t>(Below(static_cast<int>(kPieces.size())))];
+    for (int i = Below(5); i > 0; --i)
+      text += kPieces[static_cast<size_t>(Below(static_cast<int>(kPieces.size())))];
     return text;
   }
   TensorSpec Tensor(int index) {
@@ -86,10 +123,14 @@ TEST(ManifestWriterTest, WhatIsWrittenReadsBackEqual) {
 
 TEST(ManifestWriterTest, TextThatIsNoUtf8IsRepaired) {
   Manifest manifest = Generator(1).Make();
-  manifest.description = "a\xff" "b\xE2\x80";
+  manifest.description =
+      "a\xff"
+      "b\xE2\x80";
   const auto back = ParseManifest(WriteManifest(manifest));
   ASSERT_TRUE(back.ok()) << back.status().message();
-  EXPECT_EQ(back->description, "a\xEF\xBF\xBD" "b\xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_EQ(back->description,
+            "a\xEF\xBF\xBD"
+            "b\xEF\xBF\xBD\xEF\xBF\xBD");
 }
 
 }  // namespace

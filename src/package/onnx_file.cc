@@ -18,7 +18,8 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
-// Graphs inside nodes inside graphs: real models have a handful of levels, protobuf libraries stop at 100 messages.
+// Graphs inside nodes inside graphs: real models have a handful of levels, protobuf libraries stop at 100
+// messages.
 constexpr int kMaxGraphDepth = 32;
 constexpr size_t kMaxTensors = 10'000;
 constexpr size_t kMaxRank = 32;
@@ -103,11 +104,13 @@ class OnnxWalker {
     if (outputs_.empty()) return Damaged("the graph has no outputs");
     std::set<std::string> names;
     for (const TensorSpec& spec : inputs_) {
-      if (!names.insert(spec.name).second) return Damaged("two inputs are called '" + Printable(spec.name) + "'");
+      if (!names.insert(spec.name).second)
+        return Damaged("two inputs are called '" + Printable(spec.name) + "'");
     }
     names.clear();
     for (const TensorSpec& spec : outputs_) {
-      if (!names.insert(spec.name).second) return Damaged("two outputs are called '" + Printable(spec.name) + "'");
+      if (!names.insert(spec.name).second)
+        return Damaged("two outputs are called '" + Printable(spec.name) + "'");
     }
     ModelFileInfo info;
     info.format = FileFormat::kOnnx;
@@ -123,7 +126,8 @@ class OnnxWalker {
 
   // GraphProto. The top level (depth 0) declares the model's inputs and outputs.
   Status Graph(Bytes graph, int depth) {
-    if (depth > kMaxGraphDepth) return Damaged("graphs are nested more than " + std::to_string(kMaxGraphDepth) + " levels deep");
+    if (depth > kMaxGraphDepth)
+      return Damaged("graphs are nested more than " + std::to_string(kMaxGraphDepth) + " levels deep");
     ProtobufReader reader(graph);
     ProtobufField field;
     while (reader.Next(&field)) {
@@ -174,9 +178,12 @@ class OnnxWalker {
     ProtobufReader reader(attribute);
     ProtobufField field;
     while (reader.Next(&field)) {
-      if (field.IsBytes(5) || field.IsBytes(10)) MLOS_RETURN_IF_ERROR(Initializer(field.bytes, false));    // t, tensors
-      if (field.IsBytes(6) || field.IsBytes(11)) MLOS_RETURN_IF_ERROR(Graph(field.bytes, depth + 1));      // g, graphs
-      if (field.IsBytes(22) || field.IsBytes(23)) MLOS_RETURN_IF_ERROR(SparseTensor(field.bytes, false));  // sparse_tensor(s)
+      if (field.IsBytes(5) || field.IsBytes(10))
+        MLOS_RETURN_IF_ERROR(Initializer(field.bytes, false));  // t, tensors
+      if (field.IsBytes(6) || field.IsBytes(11))
+        MLOS_RETURN_IF_ERROR(Graph(field.bytes, depth + 1));  // g, graphs
+      if (field.IsBytes(22) || field.IsBytes(23))
+        MLOS_RETURN_IF_ERROR(SparseTensor(field.bytes, false));  // sparse_tensor(s)
     }
     return reader.failed() ? Damaged("an attribute is cut short or not protobuf") : OkStatus();
   }
@@ -216,7 +223,8 @@ class OnnxWalker {
       if (field.IsVarint(14)) header.external = field.value == 1;  // data_location: EXTERNAL
       if (field.IsBytes(13)) MLOS_RETURN_IF_ERROR(ExternalEntry(field.bytes, &header));
     }
-    if (reader.failed()) return Damaged("tensor '" + Printable(header.name) + "' is cut short or not protobuf");
+    if (reader.failed())
+      return Damaged("tensor '" + Printable(header.name) + "' is cut short or not protobuf");
     if (!count || *count > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
       return Damaged("tensor '" + Printable(header.name) + "' has a shape that overflows");
     }
@@ -237,7 +245,8 @@ class OnnxWalker {
     if (key == "location") header->location = value;
     if (key == "offset") good = good && ParseNumber(value, &header->offset);
     if (key == "length") good = good && ParseNumber(value, &header->length);
-    return good ? OkStatus() : Damaged("external data of a tensor: " + Printable(key) + " is '" + Printable(value) + "'");
+    return good ? OkStatus()
+                : Damaged("external data of a tensor: " + Printable(key) + " is '" + Printable(value) + "'");
   }
 
   Status External(const TensorHeader& header) {
@@ -255,7 +264,8 @@ class OnnxWalker {
 
   // ValueInfoProto.
   Status Value(Bytes value, const std::string& role, std::vector<TensorSpec>* specs) {
-    if (specs->size() >= kMaxTensors) return Damaged("more than " + std::to_string(kMaxTensors) + " " + role + "s");
+    if (specs->size() >= kMaxTensors)
+      return Damaged("more than " + std::to_string(kMaxTensors) + " " + role + "s");
     TensorSpec spec;
     Bytes type;
     ProtobufReader reader(value);
@@ -265,7 +275,8 @@ class OnnxWalker {
       if (field.IsBytes(2)) type = field.bytes;               // type
       if (field.IsBytes(3)) spec.description = field.text();  // doc_string
     }
-    if (reader.failed() || spec.name.empty() || !IsUtf8(spec.name)) return Damaged("an " + role + " has no readable name");
+    if (reader.failed() || spec.name.empty() || !IsUtf8(spec.name))
+      return Damaged("an " + role + " has no readable name");
     if (!IsUtf8(spec.description)) spec.description.clear();
     MLOS_RETURN_IF_ERROR(Type(type, role + " '" + Printable(spec.name) + "'", &spec));
     specs->push_back(std::move(spec));
@@ -283,9 +294,14 @@ class OnnxWalker {
         tensor = field.bytes;
         has_tensor = true;
       }
-      static const std::map<uint32_t, std::string> kOthers = {{4, "a sequence"}, {5, "a map"}, {7, "an opaque value"}, {8, "a sparse tensor"}, {9, "an optional value"}};
+      static const std::map<uint32_t, std::string> kOthers = {{4, "a sequence"},
+                                                              {5, "a map"},
+                                                              {7, "an opaque value"},
+                                                              {8, "a sparse tensor"},
+                                                              {9, "an optional value"}};
       const auto other = kOthers.find(field.number);
-      if (other != kOthers.end()) return Unimplemented(who + " is " + other->second + "; mlOS serves tensors only");
+      if (other != kOthers.end())
+        return Unimplemented(who + " is " + other->second + "; mlOS serves tensors only");
     }
     if (reader.failed() || !has_tensor) return Damaged(who + " has no type");
     return TensorType(tensor, who, spec);
@@ -306,7 +322,9 @@ class OnnxWalker {
     }
     if (reader.failed() || elem_type == 0) return Damaged(who + " has no element type");
     const auto dtype = DTypeOfOnnx(elem_type);
-    if (!dtype) return Unimplemented(who + " has ONNX element type " + std::to_string(elem_type) + ", which mlOS has no tensors of");
+    if (!dtype)
+      return Unimplemented(who + " has ONNX element type " + std::to_string(elem_type) +
+                           ", which mlOS has no tensors of");
     spec->dtype = *dtype;
     if (!has_shape && spec->description.empty()) spec->description = "the model does not declare the rank";
     return OkStatus();
@@ -320,7 +338,8 @@ class OnnxWalker {
     ProtobufField field;
     while (reader.Next(&field)) {
       if (!field.IsBytes(1)) continue;  // dim
-      if (spec->shape.size() >= kMaxRank) return Damaged(who + " has more than " + std::to_string(kMaxRank) + " dimensions");
+      if (spec->shape.size() >= kMaxRank)
+        return Damaged(who + " has more than " + std::to_string(kMaxRank) + " dimensions");
       int64_t size = -1;
       std::string name;
       ProtobufReader dim(field.bytes);
@@ -353,15 +372,17 @@ Status CheckOnnxStructure(Bytes model) {
   ProtobufReader reader(model);
   ProtobufField field;
   for (size_t at = 0; reader.Next(&field); at = model.size() - reader.rest()) {
-    const bool known = field.IsVarint(1) || field.IsVarint(5) || (field.type == WireType::kBytes && kMessages.contains(field.number));
-    if (!known) return Damaged("unknown field " + std::to_string(field.number) + " at byte " + std::to_string(at));
+    const bool known = field.IsVarint(1) || field.IsVarint(5) ||
+                       (field.type == WireType::kBytes && kMessages.contains(field.number));
+    if (!known)
+      return Damaged("unknown field " + std::to_string(field.number) + " at byte " + std::to_string(at));
     if (field.number == 1) ir_version = field.value;
     has_graph = has_graph || field.number == 7;
     has_opset = has_opset || field.number == 8;
   }
   if (reader.failed()) {
-    return Damaged("the field at byte " + std::to_string(model.size() - reader.rest()) + " does not fit into the file of " +
-                   std::to_string(model.size()) + " bytes (cut short?)");
+    return Damaged("the field at byte " + std::to_string(model.size() - reader.rest()) +
+                   " does not fit into the file of " + std::to_string(model.size()) + " bytes (cut short?)");
   }
   if (ir_version == 0 || ir_version > 1000) return Damaged("it has no IR version");
   if (!has_graph) return Damaged("it has no graph");

@@ -10,8 +10,8 @@
 
 namespace mlos::package {
 
-// OK when the bytes are a ModelProto as far as its top level shows: known fields of the right wire types that end with the
-// file, an IR version, a graph, and operator sets. kDataLoss says what is missing.
+// OK when the bytes are a ModelProto as far as its top level shows: known fields of the right wire types that
+// end with the file, an IR version, a graph, and operator sets. kDataLoss says what is missing.
 Status CheckOnnxStructure(std::span<const std::byte> model);
 
 // See InspectModelFile.

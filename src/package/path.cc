@@ -28,7 +28,8 @@ std::string WhatIsWrong(std::string_view path) {
     const std::string_view part = path.substr(begin, end - begin);
     if (part.empty()) return "has an empty part";
     if (part == "." || part == "..") return "has a part '" + std::string(part) + "'";
-    if (part.size() > kMaxPartBytes) return "has a part longer than " + std::to_string(kMaxPartBytes) + " bytes";
+    if (part.size() > kMaxPartBytes)
+      return "has a part longer than " + std::to_string(kMaxPartBytes) + " bytes";
     if (++parts > kMaxParts) return "has more than " + std::to_string(kMaxParts) + " parts";
     begin = end + 1;
   }
@@ -68,7 +69,8 @@ Status CheckPackagePath(std::string_view path) {
 }
 
 Status CheckPathsFitTogether(std::vector<std::string> paths) {
-  // With '/' sorted before every other character a folder's files follow directly on a file of the folder's name.
+  // With '/' sorted before every other character a folder's files follow directly on a file of the folder's
+  // name.
   std::sort(paths.begin(), paths.end(), [](const std::string& a, const std::string& b) {
     return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
       return (x == '/' ? 0 : static_cast<unsigned char>(x)) < (y == '/' ? 0 : static_cast<unsigned char>(y));
@@ -79,7 +81,8 @@ Status CheckPathsFitTogether(std::vector<std::string> paths) {
     const std::string& b = paths[i];
     if (a == b) return InvalidArgument("path '" + Printable(a) + "' is there twice");
     if (b.starts_with(a) && b[a.size()] == '/') {
-      return InvalidArgument("path '" + Printable(a) + "' is a file and, for '" + Printable(b) + "', a folder");
+      return InvalidArgument("path '" + Printable(a) + "' is a file and, for '" + Printable(b) +
+                             "', a folder");
     }
   }
   return OkStatus();

@@ -12,9 +12,9 @@ namespace mlos::package {
 
 inline constexpr std::string_view kManifestName = "manifest.yaml";
 
-// A relative path that stays inside the package on every system: valid UTF-8 without control characters and backslashes, no
-// empty, "." or ".." part, at most 255 bytes a part, 1024 in all and 32 parts, and not the manifest itself.
-// kInvalidArgument says what is wrong.
+// A relative path that stays inside the package on every system: valid UTF-8 without control characters and
+// backslashes, no empty, "." or ".." part, at most 255 bytes a part, 1024 in all and 32 parts, and not the
+// manifest itself. kInvalidArgument says what is wrong.
 Status CheckPackagePath(std::string_view path);
 
 // OK when the paths can be files of one folder together: no duplicates, no file that is another's folder.

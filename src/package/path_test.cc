@@ -7,7 +7,8 @@ namespace mlos::package {
 namespace {
 
 TEST(PackagePathTest, AcceptsOrdinaryNames) {
-  for (const char* path : {"model.onnx", "1_Pooling/config.json", "a..b", "..a", "with space", "\xC3\xA9t\xC3\xA9.txt", "a/manifest.yaml"}) {
+  for (const char* path : {"model.onnx", "1_Pooling/config.json", "a..b", "..a", "with space",
+                           "\xC3\xA9t\xC3\xA9.txt", "a/manifest.yaml"}) {
     EXPECT_TRUE(CheckPackagePath(path).ok()) << path;
   }
 }
@@ -16,10 +17,27 @@ TEST(PackagePathTest, RefusesEveryWayOutOfThePackage) {
   const std::string long_part(256, 'a');
   std::string deep = "a";
   for (int i = 0; i < 32; ++i) deep += "/a";
-  const std::vector<std::string> bad = {"", "/etc/passwd", "..", "../x", "a/../b", "a/..", ".", "./a", "a//b", "a/", "a\\b",
-                                        "a\nb", std::string("a\0b", 3), "a\x7f", "\xff", "manifest.yaml", long_part, deep,
+  const std::vector<std::string> bad = {"",
+                                        "/etc/passwd",
+                                        "..",
+                                        "../x",
+                                        "a/../b",
+                                        "a/..",
+                                        ".",
+                                        "./a",
+                                        "a//b",
+                                        "a/",
+                                        "a\\b",
+                                        "a\nb",
+                                        std::string("a\0b", 3),
+                                        "a\x7f",
+                                        "\xff",
+                                        "manifest.yaml",
+                                        long_part,
+                                        deep,
                                         std::string(1025, 'a')};
-  for (const std::string& path : bad) EXPECT_EQ(CheckPackagePath(path).code(), Code::kInvalidArgument) << Printable(path);
+  for (const std::string& path : bad)
+    EXPECT_EQ(CheckPackagePath(path).code(), Code::kInvalidArgument) << Printable(path);
 }
 
 TEST(PackagePathTest, MessagesShowNoControlCharacters) {

@@ -12,7 +12,8 @@ constexpr size_t kMaxSegment = 96;
 constexpr size_t kMaxRef = 255;
 
 bool IsAllowed(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+         c == '-';
 }
 
 // Checks the segments of text[begin, end); positions in messages count from the start of `text`.
@@ -30,7 +31,8 @@ class SegmentChecker {
   }
 
   Status Wrong(size_t index, const std::string& what) const {
-    return InvalidArgument("model reference '" + Printable(text_) + "', character " + std::to_string(index + 1) + ": " + what +
+    return InvalidArgument("model reference '" + Printable(text_) + "', character " +
+                           std::to_string(index + 1) + ": " + what +
                            "; wanted is namespace/name[@revision], for example hf/bert-base-uncased@latest");
   }
 
@@ -39,13 +41,16 @@ class SegmentChecker {
     const std::string_view segment = text_.substr(begin, end - begin);
     for (size_t i = 0; i < segment.size(); ++i) {
       if (!IsAllowed(segment[i])) {
-        return Wrong(begin + i, "'" + Printable(CharacterAt(begin + i)) + "' is not allowed, only letters, digits, '.', '_', '-'");
+        return Wrong(begin + i, "'" + Printable(CharacterAt(begin + i)) +
+                                    "' is not allowed, only letters, digits, '.', '_', '-'");
       }
     }
     if (segment.empty()) return Wrong(begin, "there is nothing where a name is wanted");
-    if (segment == "." || segment == "..") return Wrong(begin, "'" + std::string(segment) + "' is not a name");
+    if (segment == "." || segment == "..")
+      return Wrong(begin, "'" + std::string(segment) + "' is not a name");
     if (segment.front() == '-') return Wrong(begin, "a name does not start with '-'");
-    if (segment.size() > kMaxSegment) return Wrong(begin, "a name has at most " + std::to_string(kMaxSegment) + " characters");
+    if (segment.size() > kMaxSegment)
+      return Wrong(begin, "a name has at most " + std::to_string(kMaxSegment) + " characters");
     return OkStatus();
   }
 
@@ -70,7 +75,8 @@ Result<ModelRef> ParseModelRef(std::string_view text) {
   const size_t model_end = std::min(at, text.size());
   MLOS_RETURN_IF_ERROR(checker.Check(0, model_end));
   const size_t slash = text.substr(0, model_end).find('/');
-  if (slash == std::string_view::npos) return checker.Wrong(model_end, "'/' and a name are missing after the namespace");
+  if (slash == std::string_view::npos)
+    return checker.Wrong(model_end, "'/' and a name are missing after the namespace");
   ModelRef ref;
   ref.namespace_ = text.substr(0, slash);
   ref.name = text.substr(slash + 1, model_end - slash - 1);
@@ -81,7 +87,8 @@ Result<ModelRef> ParseModelRef(std::string_view text) {
       return checker.Wrong(at + 1, "a revision has at most " + std::to_string(kMaxSegment) + " characters");
     }
   }
-  if (ref.ToString().size() > kMaxRef) return checker.Wrong(kMaxRef, "a reference has at most " + std::to_string(kMaxRef) + " characters");
+  if (ref.ToString().size() > kMaxRef)
+    return checker.Wrong(kMaxRef, "a reference has at most " + std::to_string(kMaxRef) + " characters");
   return ref;
 }
 

@@ -18,8 +18,8 @@ namespace {
 
 constexpr int64_t kStagingLifeNs = int64_t{24} * 3600 * 1'000'000'000;
 
-// The newest change of any file or folder below `dir` and of `dir`, but for hard links, whose contents may be older or newer
-// than the install; 0 when there is nothing.
+// The newest change of any file or folder below `dir` and of `dir`, but for hard links, whose contents may be
+// older or newer than the install; 0 when there is nothing.
 int64_t NewestChangeNs(const std::filesystem::path& dir) {
   const auto info = os::Stat(dir);
   if (!info.ok() || (!info->is_directory && info->link_count > 1)) return 0;
@@ -45,8 +45,10 @@ class FolderStore final : public Store {
   explicit FolderStore(const std::filesystem::path& root) : layout_(root) {}
 
   Status MakeFolders() {
-    for (const auto& folder : {layout_.blobs(), layout_.packages(), layout_.staging(), layout_.incoming(), layout_.locks()}) {
-      MLOS_RETURN_IF_ERROR(os::MakeDirectories(folder).WithContext("the store '" + root().string() + "' cannot be written"));
+    for (const auto& folder :
+         {layout_.blobs(), layout_.packages(), layout_.staging(), layout_.incoming(), layout_.locks()}) {
+      MLOS_RETURN_IF_ERROR(
+          os::MakeDirectories(folder).WithContext("the store '" + root().string() + "' cannot be written"));
     }
     return OkStatus();
   }
@@ -64,7 +66,8 @@ class FolderStore final : public Store {
 
   Result<os::FileLock> LockModel(const ModelRef& ref, bool wait) const;
   Status FinishReplacement(const ModelRef& ref) const;
-  // The folder of the package, which may be the one kept by a replacement under way; empty when it is not installed.
+  // The folder of the package, which may be the one kept by a replacement under way; empty when it is not
+  // installed.
   std::filesystem::path FolderOf(const ModelRef& ref) const;
   Status NotInstalled(const ModelRef& ref) const;
   Result<InstalledPackage> OpenInstalled(const ModelRef& ref) const;
@@ -78,16 +81,20 @@ class FolderStore final : public Store {
 };
 
 Result<os::FileLock> FolderStore::LockModel(const ModelRef& ref, bool wait) const {
-  auto lock = os::FileLock::Acquire(layout_.ModelLock(StoreLayout::Key(ref)), os::FileLock::Kind::kExclusive, wait);
+  auto lock =
+      os::FileLock::Acquire(layout_.ModelLock(StoreLayout::Key(ref)), os::FileLock::Kind::kExclusive, wait);
   if (lock.ok()) return lock;
-  const std::string what = lock.status().code() == Code::kUnavailable ? ref.ToString() + " is being installed or removed by another process"
-                                                                      : "the store '" + root().string() + "' cannot be written";
+  const std::string what = lock.status().code() == Code::kUnavailable
+                               ? ref.ToString() + " is being installed or removed by another process"
+                               : "the store '" + root().string() + "' cannot be written";
   return lock.status().WithContext(what);
 }
 
 Result<std::unique_ptr<Install>> FolderStore::Begin(const ModelRef& ref, bool wait) {
   MLOS_ASSIGN_OR_RETURN(const ModelRef checked, ParseModelRef(ref.ToString()));
-  if (!(checked == ref)) return InvalidArgument("'" + Printable(ref.ToString()) + "' does not read back as the same model reference");
+  if (!(checked == ref))
+    return InvalidArgument("'" + Printable(ref.ToString()) +
+                           "' does not read back as the same model reference");
   MLOS_RETURN_IF_ERROR(MakeFolders());
   bool waited = false;
   auto lock = LockModel(ref, false);
@@ -102,7 +109,8 @@ Result<std::unique_ptr<Install>> FolderStore::Begin(const ModelRef& ref, bool wa
   // So that the reinstall of a damaged package does not link its damaged files.
   if (found.status().code() == Code::kDataLoss) (void)Verify(ref);
   if (found.ok()) existing = std::move(*found);
-  return StoreInstall::Start(layout_, ref, std::move(*lock), waited, std::move(existing), [this] { (void)CollectGarbage(); });
+  return StoreInstall::Start(layout_, ref, std::move(*lock), waited, std::move(existing),
+                             [this] { (void)CollectGarbage(); });
 }
 
 // After a kill in the middle of a replacement on a file system without exchange. Needs the model's lock.
@@ -123,7 +131,8 @@ std::filesystem::path FolderStore::FolderOf(const ModelRef& ref) const {
   return {};
 }
 
-Status FolderStore::Walk(const std::filesystem::path& dir, const std::string& name, const Visit& visit) const {
+Status FolderStore::Walk(const std::filesystem::path& dir, const std::string& name,
+                         const Visit& visit) const {
   const auto names = os::ListDirectory(dir);
   if (!names.ok()) {
     // Removed meanwhile, or a stray file.
@@ -146,7 +155,8 @@ Status FolderStore::Walk(const std::filesystem::path& dir, const std::string& na
 }
 
 Result<InstalledPackage> FolderStore::OpenInstalled(const ModelRef& ref) const {
-  // A package that is replaced between the reading of its manifest and the look at its files seems damaged once.
+  // A package that is replaced between the reading of its manifest and the look at its files seems damaged
+  // once.
   for (int tries = 1;; ++tries) {
     const std::filesystem::path folder = FolderOf(ref);
     if (folder.empty()) return NotInstalled(ref);
@@ -154,7 +164,8 @@ Result<InstalledPackage> FolderStore::OpenInstalled(const ModelRef& ref) const {
     if (package.ok() && package->ref == ref) return package;
     if (tries < 3) continue;
     if (FolderOf(ref).empty()) return NotInstalled(ref);
-    if (package.ok()) return DataLoss("'" + folder.string() + "' holds the manifest of " + package->ref.ToString());
+    if (package.ok())
+      return DataLoss("'" + folder.string() + "' holds the manifest of " + package->ref.ToString());
     return DataLoss(ref.ToString() + " is damaged: " + package.status().message());
   }
 }
@@ -174,8 +185,9 @@ Result<std::vector<InstalledPackage>> FolderStore::List() const {
     }
     return OkStatus();
   }));
-  std::sort(packages.begin(), packages.end(),
-            [](const InstalledPackage& a, const InstalledPackage& b) { return a.ref.ToString() < b.ref.ToString(); });
+  std::sort(packages.begin(), packages.end(), [](const InstalledPackage& a, const InstalledPackage& b) {
+    return a.ref.ToString() < b.ref.ToString();
+  });
   return packages;
 }
 
@@ -186,8 +198,9 @@ Status FolderStore::NotInstalled(const ModelRef& ref) const {
     if (other.name == ref.name) others += (others.empty() ? "" : ", ") + other.ToString();
     return OkStatus();
   });
-  return NotFound(ref.ToString() + " is not installed; " +
-                  (others.empty() ? "nothing is installed under that name" : "installed under that name: " + others));
+  return NotFound(
+      ref.ToString() + " is not installed; " +
+      (others.empty() ? "nothing is installed under that name" : "installed under that name: " + others));
 }
 
 Result<InstalledPackage> FolderStore::Find(const ModelRef& ref) const { return OpenInstalled(ref); }
@@ -195,7 +208,8 @@ Result<InstalledPackage> FolderStore::Find(const ModelRef& ref) const { return O
 // Later installs must not link what is damaged; packages that have it keep it.
 void FolderStore::DropDamagedBlob(const PackageFile& file, const os::FileInfo& found) const {
   const auto blob = os::Stat(layout_.Blob(file.sha256));
-  if (blob.ok() && blob->inode == found.inode && blob->device == found.device) (void)os::RemoveFile(layout_.Blob(file.sha256));
+  if (blob.ok() && blob->inode == found.inode && blob->device == found.device)
+    (void)os::RemoveFile(layout_.Blob(file.sha256));
 }
 
 Result<std::vector<VerifyProblem>> FolderStore::Verify(const ModelRef& ref) const {
@@ -210,11 +224,13 @@ Result<std::vector<VerifyProblem>> FolderStore::Verify(const ModelRef& ref) cons
   for (const PackageFile& file : manifest->files) {
     const auto info = os::Stat(folder / file.path);
     if (!info.ok()) {
-      problems.push_back({file.path, info.status().code() == Code::kNotFound ? "missing" : info.status().message()});
+      problems.push_back(
+          {file.path, info.status().code() == Code::kNotFound ? "missing" : info.status().message()});
       continue;
     }
     if (info->size_bytes != file.size_bytes) {
-      problems.push_back({file.path, "size is " + std::to_string(info->size_bytes) + ", manifest says " + std::to_string(file.size_bytes)});
+      problems.push_back({file.path, "size is " + std::to_string(info->size_bytes) + ", manifest says " +
+                                         std::to_string(file.size_bytes)});
       DropDamagedBlob(file, *info);
       continue;
     }
@@ -227,11 +243,12 @@ Result<std::vector<VerifyProblem>> FolderStore::Verify(const ModelRef& ref) cons
     }
   }
   std::error_code error;
-  for (auto entry = std::filesystem::recursive_directory_iterator(folder, error); !error && entry != decltype(entry)();
-       entry.increment(error)) {
+  for (auto entry = std::filesystem::recursive_directory_iterator(folder, error);
+       !error && entry != decltype(entry)(); entry.increment(error)) {
     const std::string path = entry->path().lexically_relative(folder).string();
-    const bool known = path == kManifestName || std::any_of(manifest->files.begin(), manifest->files.end(),
-                                                            [&](const PackageFile& f) { return f.path == path; });
+    const bool known =
+        path == kManifestName || std::any_of(manifest->files.begin(), manifest->files.end(),
+                                             [&](const PackageFile& f) { return f.path == path; });
     if (!known && !entry->is_directory(error)) problems.push_back({path, "not in the manifest"});
   }
   return problems;
@@ -248,7 +265,8 @@ Status FolderStore::Remove(const ModelRef& ref) {
   MLOS_RETURN_IF_ERROR(os::RemoveTree(layout_.Staging(key)));
   MLOS_RETURN_IF_ERROR(os::MakeDirectories(layout_.Staging(key)));
   // Out of the list in one step; a kill after it leaves garbage only.
-  MLOS_RETURN_IF_ERROR(os::Rename(folder, layout_.Tree(key)).WithContext("the store '" + root().string() + "'"));
+  MLOS_RETURN_IF_ERROR(
+      os::Rename(folder, layout_.Tree(key)).WithContext("the store '" + root().string() + "'"));
   MLOS_RETURN_IF_ERROR(os::SyncDirectory(folder.parent_path()));
   MLOS_RETURN_IF_ERROR(os::RemoveTree(layout_.Staging(key)));
   MLOS_RETURN_IF_ERROR(os::RemoveTree(layout_.Incoming(key)));
@@ -266,20 +284,23 @@ uint64_t FolderStore::RemoveStaleStaging() {
   uint64_t freed = 0;
   for (const std::string& key : keys) {
     const auto stale = [&] {
-      const int64_t newest_ns = std::max(NewestChangeNs(layout_.Staging(key)), NewestChangeNs(layout_.Incoming(key)));
+      const int64_t newest_ns =
+          std::max(NewestChangeNs(layout_.Staging(key)), NewestChangeNs(layout_.Incoming(key)));
       return newest_ns != 0 && newest_ns < limit_ns;
     };
     if (!stale()) continue;
     const auto lock = os::FileLock::Acquire(layout_.ModelLock(key), os::FileLock::Kind::kExclusive, false);
     if (!lock.ok() || !stale()) continue;
     const uint64_t bytes = OwnBytes(layout_.Incoming(key)) + OwnBytes(layout_.Staging(key));
-    if (os::RemoveTree(layout_.Staging(key)).ok() && os::RemoveTree(layout_.Incoming(key)).ok()) freed += bytes;
+    if (os::RemoveTree(layout_.Staging(key)).ok() && os::RemoveTree(layout_.Incoming(key)).ok())
+      freed += bytes;
   }
   return freed;
 }
 
 Result<uint64_t> FolderStore::RemoveUnusedBlobs() {
-  MLOS_ASSIGN_OR_RETURN(const os::FileLock lock, os::FileLock::Acquire(layout_.BlobsLock(), os::FileLock::Kind::kExclusive));
+  MLOS_ASSIGN_OR_RETURN(const os::FileLock lock,
+                        os::FileLock::Acquire(layout_.BlobsLock(), os::FileLock::Kind::kExclusive));
   MLOS_ASSIGN_OR_RETURN(const std::vector<std::string> names, os::ListDirectory(layout_.blobs()));
   uint64_t freed = 0;
   for (const std::string& name : names) {
@@ -303,7 +324,8 @@ Result<uint64_t> FolderStore::CollectGarbage() {
 Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& root) {
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(root, error);
-  if (error || root.empty()) return InvalidArgument("store folder '" + root.string() + "': " + (error ? error.message() : "is empty"));
+  if (error || root.empty())
+    return InvalidArgument("store folder '" + root.string() + "': " + (error ? error.message() : "is empty"));
   auto store = std::make_unique<FolderStore>(absolute);
   const Status made = store->MakeFolders();
   // What cannot be written may still be read.

@@ -34,15 +34,10 @@ int FailAtStep(std::string_view step, const char*) {
   return steps_left.fetch_sub(1) == 1 ? ENOSPC : 0;
 }
 
-// Hundreds of installs that each sync several times: in memory where there is such a file system.
-std::filesystem::path FastFolder() {
-  const std::filesystem::path memory = "/dev/shm";
-  return os::Exists(memory) ? memory : std::filesystem::temp_directory_path();
-}
-
 const ModelRef kRef{"hf", "org/model", "v1"};
 const FileContents kOld = {{"config.json", "old config"}, {"weights", "old weights"}};
-const FileContents kNew = {{"config.json", "new config"}, {"sub/folder/weights", "new weights"}, {"shared", "old weights"}};
+const FileContents kNew = {
+    {"config.json", "new config"}, {"sub/folder/weights", "new weights"}, {"shared", "old weights"}};
 
 // Runs `work` in a child process; answers its wait status.
 template <typename Work>
@@ -90,7 +85,7 @@ class StoreCrashTest : public testing::TestWithParam<bool> {
   static void KillEverywhere(const FileContents* before) {
     std::set<std::string> seen;
     int n = 0;
-    for (bool killed = true; killed; ) {
+    for (bool killed = true; killed;) {
       ++n;
       ASSERT_LT(n, 500) << "the install never came to its end";
       const os::TemporaryDirectory temporary(FastFolder());
@@ -122,7 +117,9 @@ class StoreCrashTest : public testing::TestWithParam<bool> {
   }
 };
 
-TEST_P(StoreCrashTest, AnInstallKilledAtAnyStepIsNeverHalfListedAndItsRerunCompletes) { KillEverywhere(nullptr); }
+TEST_P(StoreCrashTest, AnInstallKilledAtAnyStepIsNeverHalfListedAndItsRerunCompletes) {
+  KillEverywhere(nullptr);
+}
 
 TEST_P(StoreCrashTest, AReplacementKilledAtAnyStepShowsTheOldOrTheNewPackage) { KillEverywhere(&kOld); }
 
@@ -177,8 +174,9 @@ TEST_P(StoreCrashTest, AFullDiskAtAnyStepIsResourceExhaustedAndTheRerunCompletes
   EXPECT_GT(n, 30);
 }
 
-INSTANTIATE_TEST_SUITE_P(Exchange, StoreCrashTest, testing::Values(false, true),
-                         [](const auto& param_info) { return param_info.param ? "NotSupported" : "Supported"; });
+INSTANTIATE_TEST_SUITE_P(Exchange, StoreCrashTest, testing::Values(false, true), [](const auto& param_info) {
+  return param_info.param ? "NotSupported" : "Supported";
+});
 
 // Everything that a published package consists of is on disk before the rename that publishes it.
 TEST(StoreSyncTest, NothingIsPublishedBeforeItIsOnDisk) {
@@ -206,7 +204,8 @@ TEST(StoreSyncTest, NothingIsPublishedBeforeItIsOnDisk) {
   for (const char* path : {"/tree", "/tree/sub", "/tree/sub/folder", "/blobs", "/tree/manifest.yaml"}) {
     EXPECT_LT(position("sync", path), publish) << path;
   }
-  EXPECT_LT(position("sync", "/packages/hf/org/model", publish), steps.size()) << "the publishing name itself";
+  EXPECT_LT(position("sync", "/packages/hf/org/model", publish), steps.size())
+      << "the publishing name itself";
   // Each blob: the last sync of what it was before comes after the last write to it, and before its name.
   for (size_t i = 0; i < steps.size(); ++i) {
     if (steps[i].first != "write" || steps[i].second.find("/incoming/") == std::string::npos) continue;
@@ -286,7 +285,8 @@ TEST(StoreRaceTest, AReaderNeverSeesTheGapOfAReplacement) {
   ASSERT_TRUE(InstallSmall(**store, kRef, kOld).ok());
   std::atomic<bool> stop{false};
   std::thread writer([&] {
-    for (int round = 0; round < 30; ++round) EXPECT_TRUE(InstallSmall(**store, kRef, round % 2 == 0 ? kNew : kOld).ok());
+    for (int round = 0; round < 30; ++round)
+      EXPECT_TRUE(InstallSmall(**store, kRef, round % 2 == 0 ? kNew : kOld).ok());
     stop = true;
   });
   int looks = 0;

@@ -22,9 +22,13 @@ class StoreLayout {
   std::filesystem::path incoming() const { return root_ / "incoming"; }
   std::filesystem::path locks() const { return root_ / "locks"; }
 
-  std::filesystem::path Blob(std::string_view sha256) const { return blobs() / ("sha256-" + std::string(sha256)); }
+  std::filesystem::path Blob(std::string_view sha256) const {
+    return blobs() / ("sha256-" + std::string(sha256));
+  }
   std::filesystem::path BlobsLock() const { return locks() / "blobs.lock"; }
-  std::filesystem::path Package(const ModelRef& ref) const { return packages() / ref.namespace_ / ref.name / LabelFolder(ref.revision); }
+  std::filesystem::path Package(const ModelRef& ref) const {
+    return packages() / ref.namespace_ / ref.name / LabelFolder(ref.revision);
+  }
   // Where an old package waits while it is replaced on a file system without exchange.
   std::filesystem::path OldPackage(const ModelRef& ref) const;
 

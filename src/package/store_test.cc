@@ -25,7 +25,9 @@ class StoreTest : public testing::Test {
   }
   void TearDown() override { os::SetFaultHookForTesting(nullptr); }
   std::filesystem::path root() const { return temporary_.path() / "store"; }
-  std::filesystem::path Blob(const std::string& contents) const { return root() / "blobs" / ("sha256-" + Sha256Hex(contents)); }
+  std::filesystem::path Blob(const std::string& contents) const {
+    return root() / "blobs" / ("sha256-" + Sha256Hex(contents));
+  }
   static ModelRef Ref(const std::string& text) { return *ParseModelRef(text); }
   InstalledPackage InstallOne(const std::string& ref, const FileContents& files) {
     auto package = InstallSmall(*store_, Ref(ref), files);
@@ -42,7 +44,7 @@ class StoreTest : public testing::Test {
     return refs;
   }
 
-  os::TemporaryDirectory temporary_;
+  os::TemporaryDirectory temporary_{FastFolder()};
   std::unique_ptr<Store> store_;
 };
 
@@ -71,10 +73,13 @@ TEST_F(StoreTest, ThePackageFolderOpensAnywhere) {
 }
 
 TEST_F(StoreTest, NestedNamesAndLabelsNeverCollide) {
-  for (const char* ref : {"hf/a@b", "hf/a/b@latest", "hf/a/b/c@latest", "hf/a@refs/pr/1", "hf/a@refs"}) InstallOne(ref, {{"f", ref}});
-  EXPECT_EQ(Listed(), (std::vector<std::string>{"hf/a/b/c@latest", "hf/a/b@latest", "hf/a@b", "hf/a@refs", "hf/a@refs/pr/1"}));
+  for (const char* ref : {"hf/a@b", "hf/a/b@latest", "hf/a/b/c@latest", "hf/a@refs/pr/1", "hf/a@refs"})
+    InstallOne(ref, {{"f", ref}});
+  EXPECT_EQ(Listed(), (std::vector<std::string>{"hf/a/b/c@latest", "hf/a/b@latest", "hf/a@b", "hf/a@refs",
+                                                "hf/a@refs/pr/1"}));
   ASSERT_TRUE(store_->Remove(Ref("hf/a@b")).ok());
-  EXPECT_EQ(Listed(), (std::vector<std::string>{"hf/a/b/c@latest", "hf/a/b@latest", "hf/a@refs", "hf/a@refs/pr/1"}));
+  EXPECT_EQ(Listed(),
+            (std::vector<std::string>{"hf/a/b/c@latest", "hf/a/b@latest", "hf/a@refs", "hf/a@refs/pr/1"}));
   EXPECT_EQ(*os::ReadFile(store_->Find(Ref("hf/a@refs/pr/1"))->dir / "f", 100), "hf/a@refs/pr/1");
 }
 
@@ -84,7 +89,8 @@ TEST_F(StoreTest, NotFoundTellsWhatIsInstalledUnderThatName) {
   const Status status = store_->Find(Ref("hf/a@v2")).status();
   EXPECT_EQ(status.code(), Code::kNotFound);
   EXPECT_EQ(status.message(), "hf/a@v2 is not installed; installed under that name: hf/a@v1");
-  EXPECT_EQ(store_->Remove(Ref("hf/b")).message(), "hf/b@latest is not installed; nothing is installed under that name");
+  EXPECT_EQ(store_->Remove(Ref("hf/b")).message(),
+            "hf/b@latest is not installed; nothing is installed under that name");
 }
 
 TEST_F(StoreTest, EqualFilesAreStoredOnceAndLiveAsLongAsOnePackageHasThem) {
@@ -121,7 +127,8 @@ TEST_F(StoreTest, ReplacingSwapsTheContentsAndFreesTheOldOnes) {
 }
 
 TEST_F(StoreTest, ReplacingWorksWithoutExchange) {
-  os::SetFaultHookForTesting([](std::string_view step, const char*) { return step == "exchange" ? EINVAL : 0; });
+  os::SetFaultHookForTesting(
+      [](std::string_view step, const char*) { return step == "exchange" ? EINVAL : 0; });
   InstallOne("hf/a@v1", {{"old", "old contents"}});
   InstallOne("hf/a@v1", {{"new", "new contents"}});
   EXPECT_EQ(Listed(), std::vector<std::string>{"hf/a@v1"});
@@ -138,7 +145,8 @@ TEST_F(StoreTest, WorksWithoutHardLinks) {
 }
 
 TEST_F(StoreTest, VerifyFindsEveryKindOfDamage) {
-  const auto package = InstallOne("hf/a@v1", {{"gone", "1"}, {"shorter", "22"}, {"changed", "333"}, {"fine", "4"}});
+  const auto package =
+      InstallOne("hf/a@v1", {{"gone", "1"}, {"shorter", "22"}, {"changed", "333"}, {"fine", "4"}});
   std::filesystem::remove(package.dir / "gone");
   ASSERT_TRUE(os::WriteFile(package.dir / "shorter", "2").ok());
   ASSERT_TRUE(os::WriteFile(package.dir / "changed", "3x3").ok());
@@ -147,8 +155,9 @@ TEST_F(StoreTest, VerifyFindsEveryKindOfDamage) {
   ASSERT_TRUE(problems.ok());
   std::vector<std::string> said;
   for (const auto& p : *problems) said.push_back(p.path + ": " + p.what);
-  EXPECT_EQ(said, (std::vector<std::string>{"changed: sha256 differs", "gone: missing", "shorter: size is 1, manifest says 2",
-                                            "extra: not in the manifest"}));
+  EXPECT_EQ(said,
+            (std::vector<std::string>{"changed: sha256 differs", "gone: missing",
+                                      "shorter: size is 1, manifest says 2", "extra: not in the manifest"}));
   EXPECT_EQ(store_->Find(package.ref).status().code(), Code::kDataLoss);
   EXPECT_EQ(Listed(), std::vector<std::string>{"hf/a@v1 damaged"});
 }
@@ -226,7 +235,9 @@ TEST_F(StoreTest, AnInstallThatWasGivenUpIsNotListedAndItsFilesAreFoundAgain) {
 }
 
 TEST_F(StoreTest, AnInstallThatAddedNothingLeavesNothing) {
-  { auto install = store_->Begin(Ref("hf/a@v1")); }
+  {
+    auto install = store_->Begin(Ref("hf/a@v1"));
+  }
   EXPECT_TRUE(os::ListDirectory(root() / "staging")->empty());
   EXPECT_TRUE(os::ListDirectory(root() / "incoming")->empty());
 }
@@ -255,7 +266,8 @@ TEST_F(StoreTest, GarbageIsStagingOlderThanADayThatNobodyHolds) {
   EXPECT_EQ(*store_->CollectGarbage(), 0u);
   const auto yesterday = std::filesystem::file_time_type::clock::now() - std::chrono::hours(25);
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root())) {
-    if (entry.path().string().find("young") == std::string::npos) std::filesystem::last_write_time(entry.path(), yesterday);
+    if (entry.path().string().find("young") == std::string::npos)
+      std::filesystem::last_write_time(entry.path(), yesterday);
   }
   EXPECT_EQ(*store_->CollectGarbage(), 8u);
   EXPECT_FALSE(os::Exists(Blob("12345")));
@@ -281,7 +293,8 @@ TEST_F(StoreTest, BadPathsAndDigestsAreRefused) {
   auto install = store_->Begin(Ref("hf/a"));
   for (const char* path : {"../x", "/x", "", "manifest.yaml", "a/../../x"}) {
     EXPECT_EQ((*install)->AddContents(path, "x").status().code(), Code::kInvalidArgument) << path;
-    EXPECT_EQ((*install)->LinkBlob(path, std::string(64, 'a')).status().code(), Code::kInvalidArgument) << path;
+    EXPECT_EQ((*install)->LinkBlob(path, std::string(64, 'a')).status().code(), Code::kInvalidArgument)
+        << path;
   }
   EXPECT_EQ((*install)->LinkBlob("x", "../../etc/passwd").status().code(), Code::kInvalidArgument);
   ASSERT_TRUE((*install)->AddContents("a", "x").ok());
@@ -326,7 +339,8 @@ TEST_F(StoreTest, RemoveWhileInstallingIsUnavailable) {
 TEST_F(StoreTest, AReadOnlyStoreIsListedAndSaysWhyItCannotBeWritten) {
   const std::filesystem::path disk = temporary_.path() / "disk";
   ASSERT_TRUE(os::MakeDirectories(disk).ok());
-  if (mount("none", disk.c_str(), "tmpfs", 0, "size=1000000") != 0) GTEST_SKIP() << "needs the right to mount a tmpfs";
+  if (mount("none", disk.c_str(), "tmpfs", 0, "size=1000000") != 0)
+    GTEST_SKIP() << "needs the right to mount a tmpfs";
   Status begin, remove, empty;
   std::vector<InstalledPackage> list;
   {
@@ -355,7 +369,8 @@ TEST_F(StoreTest, AReadOnlyStoreIsListedAndSaysWhyItCannotBeWritten) {
 TEST_F(StoreTest, AFullDiskFailsTheInstallAndLosesNothing) {
   const std::filesystem::path disk = temporary_.path() / "disk";
   ASSERT_TRUE(os::MakeDirectories(disk).ok());
-  if (mount("none", disk.c_str(), "tmpfs", 0, "size=500000") != 0) GTEST_SKIP() << "needs the right to mount a small tmpfs";
+  if (mount("none", disk.c_str(), "tmpfs", 0, "size=500000") != 0)
+    GTEST_SKIP() << "needs the right to mount a small tmpfs";
   ASSERT_TRUE(os::WriteFile(temporary_.path() / "big", std::string(1'000'000, 'b')).ok());
   Status full;
   size_t listed = 0;

@@ -24,9 +24,13 @@ struct Refused : std::exception {
   Status status;
 };
 
-Status AtLine(int line, const std::string& what) { return InvalidArgument("line " + std::to_string(line) + ": " + what); }
+Status AtLine(int line, const std::string& what) {
+  return InvalidArgument("line " + std::to_string(line) + ": " + what);
+}
 
-[[noreturn]] void Refuse(const YAML::Mark& mark, const std::string& what) { throw Refused(AtLine(mark.line + 1, what)); }
+[[noreturn]] void Refuse(const YAML::Mark& mark, const std::string& what) {
+  throw Refused(AtLine(mark.line + 1, what));
+}
 
 // Builds the tree from the parser's events, so that aliases are refused before anything is expanded.
 class TreeBuilder final : public YAML::EventHandler {
@@ -35,16 +39,23 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { Refuse(mark, "aliases are not allowed here"); }
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { Leaf(mark, "", anchor, YamlNode::Kind::kNull, ""); }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    Refuse(mark, "aliases are not allowed here");
+  }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    Leaf(mark, "", anchor, YamlNode::Kind::kNull, "");
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
     Leaf(mark, tag, anchor, YamlNode::Kind::kScalar, value);
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     Open(mark, tag, anchor, YamlNode::Kind::kSequence);
   }
   void OnSequenceEnd() override { Close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
     Open(mark, tag, anchor, YamlNode::Kind::kMap);
   }
   void OnMapEnd() override { Close(); }
@@ -60,10 +71,12 @@ class TreeBuilder final : public YAML::EventHandler {
 
   static void CheckDecorations(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     if (anchor != YAML::NullAnchor) Refuse(mark, "anchors are not allowed here");
-    if (!tag.empty() && tag != "?" && tag != "!") Refuse(mark, "tags are not allowed here ('" + Printable(tag) + "')");
+    if (!tag.empty() && tag != "?" && tag != "!")
+      Refuse(mark, "tags are not allowed here ('" + Printable(tag) + "')");
   }
 
-  void Leaf(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YamlNode::Kind kind, const std::string& value) {
+  void Leaf(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YamlNode::Kind kind,
+            const std::string& value) {
     CheckDecorations(mark, tag, anchor);
     if (!frames_.empty() && frames_.back().node.kind == YamlNode::Kind::kMap && !frames_.back().has_key) {
       return TakeKey(mark, kind, value);

@@ -33,8 +33,9 @@ struct YamlNode::Entry {
 // "text", "a list", ...: for messages.
 std::string_view KindName(YamlNode::Kind kind);
 
-// kInvalidArgument, with "line N: ", for anything but one well-formed document of UTF-8 text of at most 4 MB, without anchors,
-// aliases, tags and duplicate keys, at most 32 levels deep. An empty document is a null node.
+// kInvalidArgument, with "line N: ", for anything but one well-formed document of UTF-8 text of at most 4 MB,
+// without anchors, aliases, tags and duplicate keys, at most 32 levels deep. An empty document is a null
+// node.
 Result<YamlNode> ParseYaml(std::string_view text);
 
 }  // namespace mlos::package

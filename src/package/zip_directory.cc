@@ -55,7 +55,8 @@ Result<Directory> FindDirectory(Bytes file) {
   if (*end < kLocatorBytes || SignatureAt(file, *end - kLocatorBytes) != kLocator64) return directory;
   ByteCursor locator(file.subspan(*end - kLocatorBytes + 8));
   const auto at = locator.Read<uint64_t>();
-  if (at > file.size() || SignatureAt(file, static_cast<size_t>(at)) != kEnd64) return Damaged("its zip64 record is missing");
+  if (at > file.size() || SignatureAt(file, static_cast<size_t>(at)) != kEnd64)
+    return Damaged("its zip64 record is missing");
   ByteCursor record(file.subspan(static_cast<size_t>(at)));
   record.Take(32);
   directory.entries = record.Read<uint64_t>();
@@ -69,11 +70,13 @@ Result<Directory> FindDirectory(Bytes file) {
 
 Result<std::vector<std::string_view>> ReadZipDirectory(Bytes file) {
   MLOS_ASSIGN_OR_RETURN(const Directory directory, FindDirectory(file));
-  if (!RangeFits(directory.offset, directory.size, file.size())) return Damaged("its directory lies outside the file");
+  if (!RangeFits(directory.offset, directory.size, file.size()))
+    return Damaged("its directory lies outside the file");
   ByteCursor cursor(file.subspan(static_cast<size_t>(directory.offset), static_cast<size_t>(directory.size)));
   std::vector<std::string_view> names;
   for (uint64_t i = 0; i < directory.entries; ++i) {
-    if (cursor.Read<uint32_t>() != kEntry) return Damaged("entry " + std::to_string(i) + " of its directory is none");
+    if (cursor.Read<uint32_t>() != kEntry)
+      return Damaged("entry " + std::to_string(i) + " of its directory is none");
     cursor.Take(24);
     const auto name_bytes = cursor.Read<uint16_t>();
     const auto extra_bytes = cursor.Read<uint16_t>();

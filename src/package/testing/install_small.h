@@ -2,6 +2,7 @@
 // Installs of a few small files, for tests.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,13 @@
 namespace mlos::package {
 
 using FileContents = std::vector<std::pair<std::string, std::string>>;
+
+// Where stores of tests live: hundreds of installs that each sync several times, so in memory where there is
+// such a file system.
+inline std::filesystem::path FastFolder() {
+  const std::filesystem::path memory = "/dev/shm";
+  return os::Exists(memory) ? memory : std::filesystem::temp_directory_path();
+}
 
 // Valid once Commit has filled in the names and files.
 inline Manifest SmallManifest() {
