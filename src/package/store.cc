@@ -84,9 +84,12 @@ Result<os::FileLock> FolderStore::LockModel(const ModelRef& ref, bool wait) cons
   auto lock =
       os::FileLock::Acquire(layout_.ModelLock(StoreLayout::Key(ref)), os::FileLock::Kind::kExclusive, wait);
   if (lock.ok()) return lock;
-  const std::string what = lock.status().code() == Code::kUnavailable
-                               ? ref.ToString() + " is being installed or removed by another process"
-                               : "the store '" + root().string() + "' cannot be written";
+  std::string what = "the store '" + root().string() + "' cannot be written";
+  if (lock.status().code() == Code::kUnavailable) {
+    what = ref.ToString() + " is being installed or removed by another process";
+  } else if (lock.status().code() == Code::kCancelled) {
+    what = "the wait for the other install of " + ref.ToString() + " was interrupted";
+  }
   return lock.status().WithContext(what);
 }
 

@@ -2,8 +2,11 @@
 #include "package/store.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mount.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -216,6 +219,31 @@ TEST_F(StoreTest, ASecondInstallOfTheModelWaitsAndFindsItInstalled) {
   second.join();
   EXPECT_TRUE(existed);
   (void)waited;  // True or not: the thread may come only after the commit.
+}
+
+// Ctrl-C while another process installs: a handler without SA_RESTART ends the wait.
+TEST_F(StoreTest, ASignalEndsTheWaitForAnotherInstall) {
+  auto first = store_->Begin(Ref("hf/a@v1"));
+  ASSERT_TRUE(first.ok());
+  struct sigaction action = {};
+  action.sa_handler = [](int) {};
+  struct sigaction old_action = {};
+  ASSERT_EQ(sigaction(SIGUSR1, &action, &old_action), 0);
+  std::atomic<bool> done{false};
+  Status status;
+  std::thread waiter([&] {
+    status = store_->Begin(Ref("hf/a@v1")).status();
+    done = true;
+  });
+  // Until it has been met in the wait: a signal that comes before has no effect.
+  while (!done) {
+    pthread_kill(waiter.native_handle(), SIGUSR1);
+    std::this_thread::yield();
+  }
+  waiter.join();
+  sigaction(SIGUSR1, &old_action, nullptr);
+  EXPECT_EQ(status.code(), Code::kCancelled);
+  EXPECT_NE(status.message().find("was interrupted"), std::string::npos) << status.message();
 }
 
 TEST_F(StoreTest, AnInstallThatWasGivenUpIsNotListedAndItsFilesAreFoundAgain) {
