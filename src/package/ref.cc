@@ -9,6 +9,7 @@ namespace mlos::package {
 namespace {
 
 constexpr size_t kMaxSegment = 96;
+constexpr size_t kMaxSegments = 16;
 constexpr size_t kMaxRef = 255;
 
 bool IsAllowed(char c) {
@@ -22,7 +23,11 @@ class SegmentChecker {
   explicit SegmentChecker(std::string_view text) : text_(text) {}
 
   Status Check(size_t begin, size_t end) const {
+    size_t segments = 0;
     for (size_t start = begin; start <= end;) {
+      if (++segments > kMaxSegments) {
+        return Wrong(start, "more than " + std::to_string(kMaxSegments) + " names with '/' between them");
+      }
       const size_t stop = std::min(text_.find('/', start), end);
       MLOS_RETURN_IF_ERROR(CheckOne(start, stop));
       start = stop + 1;

@@ -8,8 +8,8 @@
 //   revision  = part *( "/" part ); "latest" when left out
 //   part      = 1*( ALPHA / DIGIT / "." / "_" / "-" ), not "." or "..", not starting with "-"
 //
-// At most 96 characters a segment and a revision, 255 in all. Percent-encoding and decoding give a ref back
-// unchanged, since none holds a "%".
+// At most 96 characters a segment and a revision, 16 segments before and 16 parts after the "@", 255 characters
+// in all. Percent-encoding and decoding give a ref back unchanged, since none holds a "%".
 #pragma once
 
 #include <string>

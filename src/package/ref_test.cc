@@ -42,6 +42,16 @@ TEST(ModelRefTest, ErrorsSayWhatAndWhere) {
   EXPECT_NE(message("hf/a\nb").find("\\x0a"), std::string::npos) << message("hf/a\nb");
 }
 
+TEST(ModelRefTest, HasALimitedDepth) {
+  const auto deep = [](int segments) {
+    std::string text = "hf";
+    for (int i = 1; i < segments; ++i) text += "/a";
+    return text;
+  };
+  EXPECT_TRUE(ParseModelRef(deep(16)).ok());
+  EXPECT_FALSE(ParseModelRef(deep(17)).ok());
+}
+
 TEST(ModelRefTest, RefusesWhatTheGrammarLeavesOut) {
   const std::vector<std::string> bad = {
       "",
