@@ -22,6 +22,9 @@ namespace dom = simdjson::dom;
 // Tokens of one batch, padding included: 512 MB a tensor.
 constexpr uint64_t kMaxBatchTokens = uint64_t{1} << 26;
 
+// A second of work on one core takes about 2 MB of text.
+constexpr size_t kMaxTextBytes = size_t{8} << 20;
+
 // How rows are brought to one length.
 struct Padding {
   uint32_t id = 0;
@@ -131,6 +134,11 @@ class Pipeline final : public TextPipeline {
   Result<EncodedText> Encode(const std::vector<std::string>& texts,
                              const ModelInterface& interface) const override {
     if (texts.empty()) return Unprocessable("inputs is empty; at least one text is needed");
+    for (size_t i = 0; i < texts.size(); ++i) {
+      if (texts[i].size() <= kMaxTextBytes) continue;
+      return TooLarge("input " + std::to_string(i) + " has " + std::to_string(texts[i].size()) +
+                      " bytes of text; at most " + std::to_string(kMaxTextBytes) + " are taken");
+    }
     const TensorSpec* ids = interface.FindInput("input_ids");
     if (ids == nullptr) return Unimplemented("the model has no input 'input_ids'; it does not take text");
     // A model exported for one length: pad and cut to it.

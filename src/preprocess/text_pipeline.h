@@ -36,7 +36,8 @@ class TextPipeline {
   virtual ~TextPipeline() = default;
   // kUnimplemented when the tokenizer has a component the library does not know.
   static Result<std::unique_ptr<TextPipeline>> Load(const TextOptions& options);
-  // kUnprocessable for a text that is not UTF-8 (named by its index) and for no texts; kTooLarge over 2^26 tokens with padding.
+  // kUnprocessable for a text that is not UTF-8 (named by its index) and for no texts; kTooLarge for a text over 8 MiB
+  // and for over 2^26 tokens with padding.
   virtual Result<EncodedText> Encode(const std::vector<std::string>& texts,
                                      const ModelInterface& interface) const = 0;
   // Adds "sentence_embedding" FP32 [batch, width] in front when options.pooling is set; else leaves outputs alone.

@@ -125,6 +125,13 @@ TEST(TextPipelineTest, TakesAMegabyteOfTextAndTenThousandTexts) {
   EXPECT_EQ(many->tokens, 40'000U);
 }
 
+TEST(TextPipelineTest, RefusesATextThatIsTooLong) {
+  const Status status =
+      Load({})->Encode({"fine", std::string((8U << 20) + 1, ' ')}, BertInterface()).status();
+  EXPECT_EQ(status.code(), Code::kTooLarge);
+  EXPECT_THAT(status.message(), HasSubstr("input 1 has 8388609 bytes"));
+}
+
 TEST(TextPipelineTest, RefusesABatchWhosePaddingExplodes) {
   std::vector<std::string> texts(1000, "hello");
   for (int i = 0; i < 100'000; ++i) texts[0] += " hello";
