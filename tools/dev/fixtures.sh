@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ./dev fixtures: makes the committed fixture models anew, with the frameworks they come from. Never part of set-up, build or test.
 lock=tests/models/requirements-torch.lock
-[ -f "$lock" ] || die "$lock is missing"
 venv=$CACHE/fixtures-venv
 if [ "$(cat "$venv/.complete" 2>/dev/null)" != "$(sha256sum <"$lock")" ]; then
   echo "installing the frameworks into $venv (PyTorch: 5.6 GB)"
