@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/loaded_model.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/clock.h"
+#include "package/format.h"
+#include "package/manifest.h"
+#include "package/ref.h"
+#include "package/store.h"
+
+namespace mlos::model {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<fs::path> ExecutionFileOf(const package::InstalledPackage& package) {
+  const package::Manifest& m = package.manifest;
+  if (m.execution_files.empty()) {
+    return Unimplemented("package '" + package.dir.string() + "' has nothing to execute: its manifest lists no execution_files" +
+                         (m.format_type.empty() ? "" : " (it holds " + m.format_type + ")"));
+  }
+  for (const package::ExecutionFile& file : m.execution_files) {
+    if (file.type == "single") return package.dir / file.path;
+  }
+  return Unimplemented("package '" + package.dir.string() + "' is made of several graphs (" + m.execution_files[0].type +
+                       ", ...), which mlos-core does not run yet");
+}
+
+Result<ModelFiles> FromPackage(const fs::path& dir) {
+  MLOS_ASSIGN_OR_RETURN(const package::InstalledPackage package, package::OpenPackage(dir));
+  MLOS_ASSIGN_OR_RETURN(const fs::path model_path, ExecutionFileOf(package));
+  const package::Manifest& m = package.manifest;
+  ModelFiles files{.package_dir = dir,
+                   .model_path = model_path,
+                   .format = m.execution_format,
+                   .name = m.name,
+                   .version = m.revision.empty() ? m.version : m.revision,
+                   .framework = m.framework_name,
+                   .description = m.description};
+  if (m.text) {
+    files.text = {.tokenizer_file = dir / m.text->tokenizer,
+                  .max_length = m.text->max_length,
+                  .pooling = m.text->pooling,
+                  .normalize = m.text->normalize,
+                  .pooling_input = m.text->pooling_input};
+    files.text_output = m.text->output;
+  }
+  return files;
+}
+
+// A folder without a manifest runs when exactly one file in it can be executed.
+Result<fs::path> OnlyModelFileIn(const fs::path& dir) {
+  for (const char* usual : {"model.onnx", "onnx/model.onnx"}) {
+    if (fs::is_regular_file(dir / usual)) return dir / usual;
+  }
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(dir, error)) {
+    const package::FileFormat format = package::FormatFromName(entry.path());
+    if (format == package::FileFormat::kOnnx || format == package::FileFormat::kGguf) found.push_back(entry.path());
+  }
+  if (error) return NotFound("cannot read folder '" + dir.string() + "': " + error.message());
+  if (found.size() == 1) return found[0];
+  return NotFound("folder '" + dir.string() + "' has no manifest.yaml and " + std::to_string(found.size()) +
+                  " files that can be executed (.onnx, .gguf), wanted one: give the path of the file");
+}
+
+Result<ModelFiles> FromFile(const fs::path& file) {
+  MLOS_ASSIGN_OR_RETURN(const package::FileFormat format, package::DetectFormat(file));
+  return ModelFiles{.package_dir = file.parent_path(),
+                    .model_path = file,
+                    .format = std::string(package::FileFormatName(format)),
+                    .name = file.stem().string()};
+}
+
+}  // namespace
+
+Result<ModelFiles> ResolveModelFiles(const Registration& registration) {
+  const fs::path path = registration.path;
+  std::error_code error;
+  if (!fs::exists(path, error)) return NotFound("'" + path.string() + "' does not exist");
+  Result<ModelFiles> files = [&]() -> Result<ModelFiles> {
+    if (!fs::is_directory(path, error)) return FromFile(path);
+    if (fs::exists(path / "manifest.yaml", error)) return FromPackage(path);
+    MLOS_ASSIGN_OR_RETURN(const fs::path file, OnlyModelFileIn(path));
+    return FromFile(file);
+  }();
+  if (!files.ok()) return files;
+  if (!registration.execution_format.empty() && registration.execution_format != files->format) {
+    return InvalidArgument("execution_format '" + registration.execution_format + "' was given, but '" +
+                           files->model_path.string() + "' is " + files->format);
+  }
+  if (!registration.framework.empty()) files->framework = registration.framework;
+  if (!registration.description.empty()) files->description = registration.description;
+  if (files->version.empty()) {
+    const Result<package::ModelRef> ref = package::ParseModelRef(registration.id);
+    files->version = ref.ok() ? ref->revision : "latest";
+  }
+  return files;
+}
+
+Result<std::unique_ptr<LoadedModel>> LoadModel(const Registration& registration, plugin::PluginRegistry& plugins) {
+  const int64_t start_ns = Clock::Real().MonotonicNs();
+  MLOS_ASSIGN_OR_RETURN(const ModelFiles files, ResolveModelFiles(registration));
+  auto model = std::make_unique<LoadedModel>();
+  model->id = registration.id;
+  model->name = files.name;
+  model->version = files.version;
+  model->framework = files.framework;
+  model->execution_format = files.format;
+  model->text_output = files.text_output;
+  if (registration.plugin_id.empty()) {
+    MLOS_ASSIGN_OR_RETURN(model->plugin_id, plugins.ForFormat(files.format));
+  } else {
+    model->plugin_id = registration.plugin_id;
+  }
+  MLOS_ASSIGN_OR_RETURN(model->instance, plugins.Load(model->plugin_id, {.package_dir = files.package_dir,
+                                                                         .model_path = files.model_path,
+                                                                         .format = files.format}));
+  auto interface = std::make_shared<ModelInterface>(model->instance->interface());
+  if (!files.text.tokenizer_file.empty()) {
+    MLOS_ASSIGN_OR_RETURN(model->text, preprocess::TextPipeline::Load(files.text));
+    interface->accepts_text = true;
+    model->pools_text = !files.text.pooling.empty();
+  }
+  model->interface = std::move(interface);
+  model->load_ns = Clock::Real().MonotonicNs() - start_ns;
+  return model;
+}
+
+}  // namespace mlos::model
