@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Settings of mlos-core: defaults, then the config file, then the environment, then flags.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace mlos::daemon {
+
+struct Config {
+  // api.http
+  std::vector<std::string> hosts = {"127.0.0.1", "::1"};
+  uint16_t port = 8080;
+  std::string unix_socket;
+  std::string cors_origin;
+  int io_threads = 0;  // 0 = from the number of CPUs
+
+  // core
+  std::filesystem::path home;                      // empty: XDG folders
+  std::vector<std::filesystem::path> plugin_dirs;  // empty: beside the program, then the system's
+  int threads = 0;                                 // requests executed at once; 0 = one a CPU
+  size_t max_queue = 1024;
+  bool scan_at_start = false;
+
+  // limits
+  size_t max_body_mb = 64;
+  std::chrono::milliseconds request_timeout{0};  // 0 = none
+  std::chrono::milliseconds drain_timeout{30'000};
+
+  // logging
+  std::string log_level = "info";
+  std::filesystem::path log_file;  // empty: standard error
+
+  // Flags only.
+  std::filesystem::path port_file;
+};
+
+// Merges `yaml` into *config. Unknown keys, wrong types and features this build lacks are errors with the line.
+Status ApplyYaml(std::string_view yaml, Config* config);
+
+// MLOS_HTTP_HOSTS, MLOS_HTTP_PORT, MLOS_HOME, MLOS_PLUGIN_PATH, MLOS_THREADS, MLOS_LOG_LEVEL.
+using GetEnv = std::function<std::optional<std::string>(const std::string& name)>;
+Status ApplyEnvironment(const GetEnv& get, Config* config);
+
+// What the command line asks for.
+struct CommandLine {
+  enum class Action { kServe, kHelp, kVersion, kUsageError };
+  Action action = Action::kServe;
+  std::string text;  // kHelp, kVersion: print it; kUsageError: the message
+  Config config;
+};
+CommandLine ParseCommandLine(int argc, const char* const* argv, const GetEnv& get);
+
+}  // namespace mlos::daemon

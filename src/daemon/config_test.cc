@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/config.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+namespace mlos::daemon {
+namespace {
+
+CommandLine Parse(std::vector<const char*> args, const std::map<std::string, std::string>& environment = {}) {
+  args.insert(args.begin(), "mlos-core");
+  return ParseCommandLine(static_cast<int>(args.size()), args.data(), [&](const std::string& name) -> std::optional<std::string> {
+    const auto it = environment.find(name);
+    if (it == environment.end()) return std::nullopt;
+    return it->second;
+  });
+}
+
+std::string WriteTemporary(const std::string& text) {
+  const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "mlos_config_test.yaml";
+  std::ofstream(path) << text;
+  return path.string();
+}
+
+TEST(ConfigTest, ReadsEveryDocumentedKey) {
+  Config c;
+  const Status s = ApplyYaml(
+      "api: {http: {enabled: true, hosts: [0.0.0.0], port: 9000, unix_socket: /run/x, cors_origin: '*', io_threads: 3},\n"
+      "      grpc: {enabled: false}, ipc: {enabled: false}}\n"
+      "core: {home: /h, plugin_dirs: [/p], threads: 2, max_queue: 7, scan_at_start: true}\n"
+      "limits: {max_body_mb: 5, request_timeout_ms: 100, drain_timeout_ms: 200}\n"
+      "logging: {level: debug, file: /l}\n"
+      "security: {auth_enabled: false}\n",
+      &c);
+  ASSERT_TRUE(s.ok()) << s.message();
+  EXPECT_EQ(c.hosts, (std::vector<std::string>{"0.0.0.0"}));
+  EXPECT_EQ(c.port, 9000);
+  EXPECT_EQ(c.unix_socket, "/run/x");
+  EXPECT_EQ(c.cors_origin, "*");
+  EXPECT_EQ(c.io_threads, 3);
+  EXPECT_EQ(c.home, "/h");
+  EXPECT_EQ(c.plugin_dirs, (std::vector<std::filesystem::path>{"/p"}));
+  EXPECT_EQ(c.threads, 2);
+  EXPECT_EQ(c.max_queue, 7u);
+  EXPECT_TRUE(c.scan_at_start);
+  EXPECT_EQ(c.max_body_mb, 5u);
+  EXPECT_EQ(c.request_timeout.count(), 100);
+  EXPECT_EQ(c.drain_timeout.count(), 200);
+  EXPECT_EQ(c.log_level, "debug");
+  EXPECT_EQ(c.log_file, "/l");
+}
+
+TEST(ConfigTest, ErrorsNameTheLineAndTheKey) {
+  Config c;
+  EXPECT_EQ(ApplyYaml("api:\n  http:\n    port: many\n", &c).message(), "config line 3: 'api.http.port' wants a whole number");
+  EXPECT_EQ(ApplyYaml("api:\n  http:\n    port: 70000\n", &c).message(),
+            "config line 3: 'api.http.port' is 70000, wanted 0..65535");
+  EXPECT_EQ(ApplyYaml("core:\n  thread: 2\n", &c).message(),
+            "config line 2: unknown key 'core.thread'; known here: home, max_queue, plugin_dirs, scan_at_start, threads");
+  EXPECT_EQ(ApplyYaml("core: 3\n", &c).message().substr(0, 34), "config line 1: 'core' wants keys: ");
+  EXPECT_NE(ApplyYaml("a: [\n", &c).message().find("config line"), std::string::npos);
+}
+
+TEST(ConfigTest, RefusesFeaturesThatAreNotThere) {
+  Config c;
+  EXPECT_NE(ApplyYaml("api: {grpc: {enabled: true}}", &c).message().find("unsupported"), std::string::npos);
+  EXPECT_NE(ApplyYaml("security: {auth_enabled: true}", &c).message().find("unsupported"), std::string::npos);
+  EXPECT_EQ(Parse({"--grpc-port", "8081"}).action, CommandLine::Action::kUsageError);
+  EXPECT_EQ(Parse({"--no-grpc", "--no-ipc"}).action, CommandLine::Action::kServe);
+}
+
+TEST(ConfigTest, FlagsWinOverEnvironmentWinsOverFile) {
+  const std::string file = WriteTemporary("api: {http: {port: 1}}\ncore: {threads: 1, max_queue: 1}\n");
+  const CommandLine line = Parse({"--config", file.c_str(), "-p", "3"}, {{"MLOS_HTTP_PORT", "2"}, {"MLOS_THREADS", "2"}});
+  ASSERT_EQ(line.action, CommandLine::Action::kServe) << line.text;
+  EXPECT_EQ(line.config.port, 3);
+  EXPECT_EQ(line.config.threads, 2);
+  EXPECT_EQ(line.config.max_queue, 1u);
+}
+
+TEST(ConfigTest, AcceptsTheOriginalsFormsOfThePortFlag) {
+  for (const std::vector<const char*>& args : std::vector<std::vector<const char*>>{
+           {"-p", "18080"}, {"--http-port", "18080"}, {"--port", "18080"}, {"serve", "--port", "18080"}}) {
+    EXPECT_EQ(Parse(args).config.port, 18080);
+  }
+}
+
+TEST(ConfigTest, SaysWhatIsWrongWithACommandLine) {
+  EXPECT_EQ(Parse({"--nonsense"}).action, CommandLine::Action::kUsageError);
+  EXPECT_EQ(Parse({"--port", "70000"}).action, CommandLine::Action::kUsageError);
+  EXPECT_EQ(Parse({"--log-level", "loud"}).action, CommandLine::Action::kUsageError);
+  EXPECT_NE(Parse({"-c", "/nonexistent.yaml"}).text.find("/nonexistent.yaml"), std::string::npos);
+  EXPECT_NE(Parse({}, {{"MLOS_HTTP_PORT", "x"}}).text.find("MLOS_HTTP_PORT"), std::string::npos);
+  EXPECT_EQ(Parse({"--help"}).action, CommandLine::Action::kHelp);
+  EXPECT_EQ(Parse({"--version"}).action, CommandLine::Action::kVersion);
+}
+
+}  // namespace
+}  // namespace mlos::daemon

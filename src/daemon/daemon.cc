@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/daemon.h"
+
+#include <spdlog/spdlog.h>
+
+#include "base/version.h"
+#include "model/catalog.h"
+#include "os/file.h"
+#include "os/process.h"
+#include "os/xdg.h"
+#include "plugin/instance.h"
+
+namespace mlos::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSystemPluginDir = "/usr/lib/mlos/plugins";
+
+Result<os::Directories> DirectoriesOf(const Config& config) {
+  return os::ResolveDirectories([&config](const std::string& name) -> std::optional<std::string> {
+    if (name == "MLOS_HOME" && !config.home.empty()) return config.home.string();
+    return os::GetEnv(name);
+  });
+}
+
+Result<std::vector<fs::path>> PluginDirs(const Config& config) {
+  if (!config.plugin_dirs.empty()) return config.plugin_dirs;
+  MLOS_ASSIGN_OR_RETURN(const fs::path program, os::ExecutablePath());
+  return std::vector<fs::path>{program.parent_path() / "plugins", kSystemPluginDir};
+}
+
+Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, const fs::path& data_dir) {
+  MLOS_ASSIGN_OR_RETURN(const std::vector<fs::path> plugin_dirs, PluginDirs(config));
+  std::vector<Status> problems;
+  MLOS_ASSIGN_OR_RETURN(auto plugins, plugin::PluginRegistry::Open(plugin_dirs, &problems));
+  for (const Status& problem : problems) spdlog::warn("plugin left out: {}", problem.message());
+  for (const plugin::PluginDescription& p : plugins->List()) {
+    spdlog::info("plugin {} {} (engine {}) from {}", p.id, p.version, p.engine_version, p.path.string());
+  }
+  std::error_code error;
+  fs::create_directories(data_dir, error);
+  if (error) return PermissionDenied("cannot create '" + data_dir.string() + "': " + error.message());
+  MLOS_ASSIGN_OR_RETURN(auto catalog, model::Catalog::Open(data_dir / "registry.db"));
+  return model::Registry::Open(std::move(catalog), std::move(plugins));
+}
+
+frontend::HttpConfig HttpConfigOf(const Config& config) {
+  frontend::HttpConfig http{.hosts = config.hosts,
+                            .port = config.port,
+                            .unix_path = config.unix_socket,
+                            .io_threads = config.io_threads,
+                            .cors_origin = config.cors_origin,
+                            .version = kVersion,
+                            .request_timeout = config.request_timeout};
+  http.limits.max_body_bytes = config.max_body_mb << 20;
+  http.access_log = [](const frontend::AccessRecord& r) {
+    spdlog::info("{} {} {} in={} out={} {} us id={} peer={}", r.method, r.path, r.status, r.bytes_in, r.bytes_out,
+                 r.duration_ns / 1000, r.request_id, r.peer);
+  };
+  return http;
+}
+
+Status WritePortFile(const Config& config, uint16_t port) {
+  if (config.port_file.empty()) return OkStatus();
+  return os::WriteFileAtomically(config.port_file, std::to_string(port) + "\n");
+}
+
+void ScanInstalled(serving::Server& server) {
+  const Result<serving::ScanResult> scan = server.ScanModels();
+  if (!scan.ok()) {
+    spdlog::warn("scan: {}", scan.status().message());
+    return;
+  }
+  for (const std::string& id : scan->registered) spdlog::info("registered {}", id);
+  for (const auto& [id, status] : scan->failed) spdlog::warn("not registered: {}: {}", id, status.message());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
+  std::unique_ptr<Daemon> daemon(new Daemon);
+  daemon->config_ = config;
+  MLOS_ASSIGN_OR_RETURN(const os::Directories dirs, DirectoriesOf(config));
+  MLOS_ASSIGN_OR_RETURN(auto registry, OpenRegistry(config, dirs.data));
+  const int threads = config.threads > 0 ? config.threads : os::AvailableCpus();
+  daemon->server_ = std::make_unique<serving::Server>(
+      std::move(registry),
+      serving::ServerOptions{.threads = threads, .max_queue = config.max_queue, .store = dirs.store});
+  if (config.scan_at_start) ScanInstalled(*daemon->server_);
+  MLOS_ASSIGN_OR_RETURN(daemon->http_, frontend::HttpServer::Start(HttpConfigOf(config), *daemon->server_));
+  uint16_t port = 0;
+  for (const frontend::Endpoint& endpoint : daemon->http_->endpoints()) {
+    spdlog::info("listening on {} port {}", endpoint.host, endpoint.port);
+    if (port == 0) port = endpoint.port;
+  }
+  MLOS_RETURN_IF_ERROR(WritePortFile(config, port));
+  os::NotifyServiceManager("READY=1");
+  return daemon;
+}
+
+void Daemon::Stop() {
+  os::NotifyServiceManager("STOPPING=1");
+  spdlog::info("draining for at most {} ms", config_.drain_timeout.count());
+  server_->SetReady(false);
+  http_->Drain(config_.drain_timeout);
+  spdlog::info("stopped");
+}
+
+}  // namespace mlos::daemon
