@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // mlos-core.
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -22,20 +21,20 @@ int Fail(const Status& status, int exit_code) {
 // The first signal drains; a second one, during the drain, ends the process at once.
 void ExitOnNextSignal() {
   std::thread([] {
-    if (os::WaitForSignal({SIGINT, SIGTERM}).ok()) std::_Exit(130);
+    if (os::WaitForTermination().ok()) std::_Exit(130);
   }).detach();
 }
 
 int Serve(const Config& config) {
-  for (const Status& status : {os::BlockSignals({SIGINT, SIGTERM}), os::IgnoreSigpipe(), StartLog(config)}) {
+  for (const Status& status : {os::BlockTermination(), os::IgnoreSigpipe(), StartLog(config)}) {
     if (!status.ok()) return Fail(status, 1);
   }
   Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(config);
   if (!daemon.ok()) return Fail(daemon.status(), 1);
-  const Result<int> signal = os::WaitForSignal({SIGINT, SIGTERM});
+  const Status signal = os::WaitForTermination();
   ExitOnNextSignal();
   (*daemon)->Stop();
-  return signal.ok() ? 0 : Fail(signal.status(), 1);
+  return signal.ok() ? 0 : Fail(signal, 1);
 }
 
 int Main(int argc, char** argv) {

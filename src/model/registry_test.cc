@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "plugin/testing/fake_plugins.h"
+#include "model/testing/fake_plugins.h"
 
 namespace mlos::model {
 namespace {

@@ -10,10 +10,11 @@
 namespace mlos::os {
 namespace {
 
-sigset_t SetOf(std::initializer_list<int> signals) {
+sigset_t TerminationSet() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : signals) sigaddset(&set, signal);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
   return set;
 }
 
@@ -23,18 +24,17 @@ Status Failed(const char* call, int error) {
 
 }  // namespace
 
-Status BlockSignals(std::initializer_list<int> signals) {
-  const sigset_t set = SetOf(signals);
+Status BlockTermination() {
+  const sigset_t set = TerminationSet();
   const int error = pthread_sigmask(SIG_BLOCK, &set, nullptr);
   return error == 0 ? OkStatus() : Failed("pthread_sigmask", error);
 }
 
-Result<int> WaitForSignal(std::initializer_list<int> signals) {
-  const sigset_t set = SetOf(signals);
+Status WaitForTermination() {
+  const sigset_t set = TerminationSet();
   int signal = 0;
   const int error = sigwait(&set, &signal);
-  if (error != 0) return Failed("sigwait", error);
-  return signal;
+  return error == 0 ? OkStatus() : Failed("sigwait", error);
 }
 
 Status IgnoreSigpipe() { return ::signal(SIGPIPE, SIG_IGN) == SIG_ERR ? Failed("signal", errno) : OkStatus(); }

@@ -5,7 +5,7 @@
 
 #include <future>
 
-#include "plugin/testing/fake_plugins.h"
+#include "model/testing/fake_plugins.h"
 
 namespace mlos::serving {
 namespace {
