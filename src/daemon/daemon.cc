@@ -17,6 +17,12 @@ namespace fs = std::filesystem;
 
 constexpr const char* kSystemPluginDir = "/usr/lib/mlos/plugins";
 
+void LogOfPlugin(plugin::LogLevel level, const std::string& plugin, std::string_view message) {
+  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                                          spdlog::level::err};
+  spdlog::log(kLevels[static_cast<size_t>(level)], "{}: {}", plugin, message);
+}
+
 Result<os::Directories> DirectoriesOf(const Config& config) {
   return os::ResolveDirectories([&config](const std::string& name) -> std::optional<std::string> {
     if (name == "MLOS_HOME" && !config.home.empty()) return config.home.string();
@@ -33,7 +39,7 @@ Result<std::vector<fs::path>> PluginDirs(const Config& config) {
 Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, const fs::path& data_dir) {
   MLOS_ASSIGN_OR_RETURN(const std::vector<fs::path> plugin_dirs, PluginDirs(config));
   std::vector<Status> problems;
-  MLOS_ASSIGN_OR_RETURN(auto plugins, plugin::PluginRegistry::Open(plugin_dirs, &problems));
+  MLOS_ASSIGN_OR_RETURN(auto plugins, plugin::PluginRegistry::Open(plugin_dirs, {.log = LogOfPlugin}, &problems));
   for (const Status& problem : problems) spdlog::warn("plugin left out: {}", problem.message());
   for (const plugin::PluginDescription& p : plugins->List()) {
     spdlog::info("plugin {} {} (engine {}) from {}", p.id, p.version, p.engine_version, p.path.string());
