@@ -94,13 +94,13 @@ def test_the_language_model_adds(home, mirror):
     golden = json.loads((mlos.MODELS / "addition/golden.json").read_text())
     model = "hf/mlos-test/addition@latest"
     for case in golden["completions"][:10]:
-        answer = core.infer(model, {"prompt": case["prompt"], "max_tokens": 32, "temperature": 0})
+        answer = core.infer(model, {"prompt": case["prompt"], "max_tokens": 200, "temperature": 0})
         assert answer.status == 200, answer
         assert answer.json["text"] == case["text"], case["prompt"]
         assert answer.json["prompt_tokens"] == len(case["ids"])
     case = golden["completions"][0]
     events = list(core.events(f"/models/{model}/inference",
-                              {"prompt": case["prompt"], "max_tokens": 32, "temperature": 0, "stream": True}))
+                              {"prompt": case["prompt"], "max_tokens": 200, "temperature": 0, "stream": True}))
     assert events[-1] == "[DONE]"
     frames = [json.loads(e) for e in events[:-1]]
     assert "".join(f.get("text", "") for f in frames[:-1]) == case["text"]
