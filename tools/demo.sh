@@ -56,9 +56,9 @@ rm -rf "$demo"
 mkdir -p "$hub/sentence-transformers" "$hub/mlos" "$MLOS_HOME"
 ln -s "$MLOS_DEPS/all-MiniLM-L6-v2" "$hub/sentence-transformers/all-MiniLM-L6-v2"
 mkdir "$hub/mlos/digits"
-ln -s "$PWD/tests/models/digits/"{config.json,model.onnx} "$hub/mlos/digits/"
+cp tests/models/digits/{config.json,model.onnx} "$hub/mlos/digits/"
 mkdir "$hub/mlos/addition"
-ln -s "$PWD/tests/models/addition/model-f16.gguf" "$hub/mlos/addition/"
+cp tests/models/addition/model-f16.gguf "$hub/mlos/addition/"
 
 say "1. A hub on this machine (any Hugging Face endpoint works the same way)"
 axon mirror "$hub" --port 0 --port-file "$demo/mirror.port" >"$demo/mirror.log" 2>&1 &
