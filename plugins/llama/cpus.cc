@@ -48,6 +48,9 @@ uint32_t CpusOfQuota(std::string_view cpu_max) {
   return static_cast<uint32_t>(std::max<uint64_t>(1, (quota + period - 1) / period));
 }
 
-uint32_t DefaultThreads(uint32_t cpus) { return cpus >= 4 ? cpus - 1 : cpus; }
+uint32_t DefaultThreads(uint32_t cpus, uint64_t weight_bytes) {
+  if (weight_bytes < kOneThreadWeightBytes) return 1;
+  return cpus >= 4 ? cpus - 1 : cpus;
+}
 
 }  // namespace mlos::llama

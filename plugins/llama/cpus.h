@@ -14,7 +14,9 @@ uint32_t AvailableCpus();
 // CPUs that the text of cgroup v2's cpu.max grants, rounded up; 0 = no limit ("max 100000") or not understood.
 uint32_t CpusOfQuota(std::string_view cpu_max);
 
-// All CPUs up to three; one less from four on, so that a busy neighbour does not stop every step at its barrier.
-uint32_t DefaultThreads(uint32_t cpus);
+// For a model with `weight_bytes` of weights: one thread when they are so few that meeting costs more than sharing the work
+// saves; otherwise all CPUs up to three, one less from four on, so that a busy neighbour does not stop every step.
+uint32_t DefaultThreads(uint32_t cpus, uint64_t weight_bytes);
+inline constexpr uint64_t kOneThreadWeightBytes = 16 << 20;
 
 }  // namespace mlos::llama

@@ -130,6 +130,12 @@ TEST(LoadTest, EstimateIsAnUpperBound) {
   EXPECT_LT(estimate.private_bytes, 400u << 20);
 }
 
+TEST(LoadTest, RepackedWeightsGiveTheSameAnswer) {
+  TestModel repacked(kModel, {.options = {{"repack", "on"}}});
+  ASSERT_TRUE(repacked.loaded()) << repacked.message();
+  EXPECT_EQ(repacked.Generate({.prompt = "23+45="})->text, "68");
+}
+
 TEST(LoadTest, ModelsOfOnePluginLiveSideBySide) {
   TestModel one(kModel);
   TestModel two(FixturePath("embedding/model-f32.gguf"));

@@ -65,7 +65,7 @@ Status Model::LoadEngine() {
 
 Status Model::MakeContext() {
   llama_context_params params = llama_context_default_params();
-  const auto threads = static_cast<int32_t>(options_.n_threads);
+  const auto threads = static_cast<int32_t>(plan_.n_threads);
   params.n_ctx = static_cast<uint32_t>(std::max<uint64_t>(plan_.cache_tokens, plan_.batch));
   params.n_batch = plan_.batch;
   params.n_ubatch = plan_.batch;
@@ -96,7 +96,7 @@ Status Model::StartLoop() {
                                          EmbedLimits{.max_sequences = plan_.max_sequences,
                                                      .batch = std::min(llama_n_batch(context_.get()), plan_.batch),
                                                      .max_queue = options_.max_queue,
-                                                     .n_threads = options_.n_threads,
+                                                     .n_threads = plan_.n_threads,
                                                      .width = plan_.embedding_length,
                                                      .normalize = options_.normalize},
                                          &counters_);

@@ -71,8 +71,8 @@ Status ParseLoadParams(const smi_load_params* params, LoadOptions* options) {
   options->path = View(params->path);
   options->context_length = params->context_length;
   options->max_sequences = params->max_sequences;
-  const uint32_t cpus = AvailableCpus();
-  options->n_threads = params->n_threads == 0 ? DefaultThreads(cpus) : std::min(params->n_threads, cpus);
+  options->cpus = AvailableCpus();
+  options->n_threads = std::min(params->n_threads, options->cpus);
   for (uint32_t i = 0; i < params->n_options; ++i) {
     const smi_option& option = params->options[i];
     if (Status status = ParseOption(View(option.name), View(option.value), options); !status.ok()) return status;

@@ -15,7 +15,8 @@ enum class Repack { kAuto, kOff, kOn };
 
 struct LoadOptions {
   std::string path;
-  uint32_t n_threads = 0;       // resolved: 1 .. CPUs of this process
+  uint32_t n_threads = 0;       // at most cpus; 0 = default
+  uint32_t cpus = 1;            // that this process may use
   uint32_t context_length = 0;  // 0 = default
   uint32_t max_sequences = 0;   // 0 = default
   uint32_t batch = 512;         // tokens the engine takes in one step

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cpus.h"
 #include "ggml.h"
 
 namespace mlos::llama {
@@ -167,7 +168,7 @@ Status ChooseSizes(const LoadOptions& options, const Shape& shape, uint64_t per_
 }
 
 // Scratch memory of one step; measured factors, see the README.
-uint64_t ComputeBytes(const Shape& shape, const ModelPlan& plan, uint32_t n_threads) {
+uint64_t ComputeBytes(const Shape& shape, const ModelPlan& plan) {
   const uint64_t activations = Times(plan.batch, Plus(Times(10, shape.width), Times(4, shape.feed_forward)), 4);
   const uint64_t attended = plan.cache_tokens == 0 ? plan.batch : plan.cache_tokens;
   uint64_t attention = Times(plan.batch, attended, 8);  // masks
@@ -177,7 +178,7 @@ uint64_t ComputeBytes(const Shape& shape, const ModelPlan& plan, uint32_t n_thre
   const uint64_t outputs = plan.embeds ? Times(plan.batch, shape.width, 8)
                                        : Times(Plus(plan.max_sequences, 1), shape.vocabulary, 2 * sizeof(float) + 16);
   const uint64_t vocabulary = Times(shape.vocabulary, 512);  // texts, their index, merges
-  const uint64_t threads = Times(n_threads, 1 << 20);
+  const uint64_t threads = Times(plan.n_threads, 1 << 20);
   return Plus(Plus(Plus(activations, attention), Plus(outputs, vocabulary)), Plus(threads, 32 << 20));
 }
 
@@ -199,16 +200,27 @@ bool CanRepack(int32_t type) {
   }
 }
 
-void CountTensors(const std::vector<GgufHeader>& headers, ModelPlan* plan) {
+// Kinds that repacking makes faster; for others it brings nothing or slows them down (README, "Repacking").
+bool GainsFromRepacking(int32_t type) { return type == GGML_TYPE_Q4_0 || type == GGML_TYPE_IQ4_NL; }
+
+void CountTensors(const std::vector<GgufHeader>& headers, const LoadOptions& options, ModelPlan* plan) {
+  uint64_t weights = 0;
+  uint64_t gaining = 0;
+  uint64_t repackable = 0;
   for (const GgufHeader& header : headers) {
     plan->mapped_bytes = Plus(plan->mapped_bytes, header.file_bytes());
     for (const GgufTensor& tensor : header.tensors()) {
       const uint64_t elements = Times(static_cast<uint64_t>(tensor.dims[0]), static_cast<uint64_t>(tensor.dims[1]),
                                       static_cast<uint64_t>(tensor.dims[2]), static_cast<uint64_t>(tensor.dims[3]));
       plan->parameter_count = Plus(plan->parameter_count, elements);
-      if (plan->repack && CanRepack(tensor.type)) plan->repacked_bytes = Plus(plan->repacked_bytes, tensor.size_bytes);
+      weights = Plus(weights, tensor.size_bytes);
+      if (GainsFromRepacking(tensor.type)) gaining = Plus(gaining, tensor.size_bytes);
+      if (CanRepack(tensor.type)) repackable = Plus(repackable, tensor.size_bytes);
     }
   }
+  plan->repack = options.repack == Repack::kOn || (options.repack == Repack::kAuto && gaining > weights / 2);
+  plan->repacked_bytes = plan->repack ? repackable : 0;
+  plan->n_threads = options.n_threads != 0 ? options.n_threads : DefaultThreads(options.cpus, weights);
 }
 
 }  // namespace
@@ -222,7 +234,6 @@ Status MakePlan(const std::vector<GgufHeader>& headers, const LoadOptions& optio
   if (Status status = CheckKind(reader); !status.ok()) return status;
   if (Status status = ReadShape(reader, &shape); !status.ok()) return status;
   made.architecture = reader.arch();
-  made.repack = options.repack != Repack::kOff;
   if (Status status = ChoosePooling(reader, options, shape, &made); !status.ok()) return status;
   const uint64_t per_token = CacheBytesPerToken(reader, shape);
   const uint64_t per_sequence = StateBytesPerSequence(reader, shape);
@@ -231,8 +242,8 @@ Status MakePlan(const std::vector<GgufHeader>& headers, const LoadOptions& optio
   if (made.embeds) {
     made.embedding_length = static_cast<uint32_t>(reader.Largest("embedding_length_out", shape.width));
   }
-  CountTensors(headers, &made);
-  made.compute_bytes = ComputeBytes(shape, made, options.n_threads);
+  CountTensors(headers, options, &made);
+  made.compute_bytes = ComputeBytes(shape, made);
   *plan = std::move(made);
   return Ok();
 }

@@ -21,7 +21,8 @@ struct ModelPlan {
   uint32_t max_sequences = 0;
   uint32_t batch = 0;              // tokens of one step
   uint64_t cache_tokens = 0;       // tokens that all sequences together may hold
-  bool repack = false;
+  uint32_t n_threads = 1;
+  bool repack = false;             // interleave weights in private memory for speed
   uint64_t parameter_count = 0;
   uint32_t embedding_length = 0;
   // Upper bounds.

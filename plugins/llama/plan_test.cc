@@ -96,6 +96,31 @@ TEST(PlanTest, EncoderWithoutPoolingIsRefusedNotGuessed) {
   EXPECT_EQ(PlanStatus({.pooling = 4}).code, SMI_UNSUPPORTED);  // ranks pairs
 }
 
+// One matrix of 1024 x 1024.
+ModelPlan PlanOfWeights(int32_t type, Repack repack) {
+  GgufBytes file;
+  file.Header(1, 6).PairText("general.architecture", "llama").PairText("tokenizer.ggml.model", "llama");
+  file.Text("tokenizer.ggml.tokens").Number<uint32_t>(9).Number<uint32_t>(8).Number<uint64_t>(1).Text("a");
+  file.PairU32("llama.context_length", 64).PairU32("llama.block_count", 1).PairU32("llama.embedding_length", 64);
+  file.Tensor("t", 1024, 1024, 0, type).PadTo(32).Zeros(4 << 20);
+  std::vector<GgufHeader> headers(1);
+  MemorySource source(file.bytes());
+  EXPECT_TRUE(GgufHeader::Read(source, &headers[0]).ok());
+  ModelPlan plan;
+  EXPECT_TRUE(MakePlan(headers, {.repack = repack}, &plan).ok());
+  return plan;
+}
+
+TEST(PlanTest, WeightsAreRepackedOnlyWhereThatPays) {
+  constexpr int32_t kQ4_0 = 2, kQ8_0 = 8, kQ4_K = 12, kF16 = 1;
+  EXPECT_EQ(PlanOfWeights(kQ4_0, Repack::kAuto).repacked_bytes, (1u << 20) / 32 * 18);
+  EXPECT_EQ(PlanOfWeights(kQ4_0, Repack::kOff).repacked_bytes, 0u);
+  EXPECT_EQ(PlanOfWeights(kQ8_0, Repack::kAuto).repacked_bytes, 0u);
+  EXPECT_EQ(PlanOfWeights(kQ4_K, Repack::kAuto).repacked_bytes, 0u);
+  EXPECT_EQ(PlanOfWeights(kQ4_K, Repack::kOn).repacked_bytes, (1u << 20) / 256 * 144);
+  EXPECT_EQ(PlanOfWeights(kF16, Repack::kOn).repacked_bytes, 0u);
+}
+
 TEST(PlanTest, ModelWithoutTokenizerIsRefused) {
   // The engine ends the process when such a model is asked to tokenize.
   EXPECT_EQ(PlanStatus({.tokenizer = "none"}).code, SMI_UNSUPPORTED);
@@ -125,9 +150,11 @@ TEST(CpusTest, QuotaIsRoundedUp) {
 }
 
 TEST(CpusTest, OneCpuIsLeftFreeWhenThereAreMany) {
-  EXPECT_EQ(DefaultThreads(1), 1u);
-  EXPECT_EQ(DefaultThreads(2), 2u);
-  EXPECT_EQ(DefaultThreads(8), 7u);
+  constexpr uint64_t kGib = uint64_t{1} << 30;
+  EXPECT_EQ(DefaultThreads(1, kGib), 1u);
+  EXPECT_EQ(DefaultThreads(2, kGib), 2u);
+  EXPECT_EQ(DefaultThreads(8, kGib), 7u);
+  EXPECT_EQ(DefaultThreads(8, 1 << 20), 1u);
   EXPECT_GE(AvailableCpus(), 1u);
 }
 
