@@ -122,11 +122,11 @@ TEST(EmbedTest, TensorsThatDoNotHoldWhatTheySayAreRefused) {
     return model.ExecuteRaw(input);
   };
   EXPECT_EQ(run(good, SMI_BYTES, 1, "text").code, SMI_OK);
-  EXPECT_EQ(run(good.substr(0, good.size() - 1), SMI_BYTES, 1, "text").code, SMI_BAD_INPUT);
-  EXPECT_EQ(run(good + "x", SMI_BYTES, 1, "text").code, SMI_BAD_INPUT);
-  EXPECT_EQ(run(std::string(8, '\xFF'), SMI_BYTES, 1, "text").code, SMI_BAD_INPUT);
-  EXPECT_EQ(run(good, SMI_FP32, 1, "text").code, SMI_BAD_INPUT);
-  EXPECT_EQ(run(good, SMI_BYTES, 0, "text").code, SMI_BAD_INPUT);
+  EXPECT_EQ(run(good.substr(0, good.size() - 1), SMI_BYTES, 1, "text").code, SMI_INVALID_ARGUMENT);
+  EXPECT_EQ(run(good + "x", SMI_BYTES, 1, "text").code, SMI_INVALID_ARGUMENT);
+  EXPECT_EQ(run(std::string(8, '\xFF'), SMI_BYTES, 1, "text").code, SMI_INVALID_ARGUMENT);
+  EXPECT_EQ(run(good, SMI_FP32, 1, "text").code, SMI_INVALID_ARGUMENT);
+  EXPECT_EQ(run(good, SMI_BYTES, 0, "text").code, SMI_INVALID_ARGUMENT);
   EXPECT_THAT(run(good, SMI_BYTES, 1, "input_ids").message, HasSubstr("no input 'input_ids'"));
 }
 

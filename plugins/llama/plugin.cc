@@ -10,7 +10,7 @@
 #include "llama.h"
 #include "log.h"
 #include "model.h"
-#include "smi/smi.h"
+#include "smi/plugin_util.h"
 #include "status.h"
 
 struct smi_plugin {
@@ -49,7 +49,7 @@ Status Missing(const char* what) { return Fail(SMI_INVALID_ARGUMENT, what, " is 
 smi_code Open(const smi_host_api* host, const smi_option* options, uint32_t n_options, smi_plugin** plugin,
               smi_error* error) {
   return Guarded(error, [&] {
-    if (host == nullptr || plugin == nullptr) return Missing("the host's table");
+    if (host == nullptr || !SMI_HAS(host, smi_host_api, log) || plugin == nullptr) return Missing("the host's table");
     if (n_options > 0) {
       return Fail(SMI_INVALID_ARGUMENT, "the llama plugin has no option '",
                   std::string_view(options[0].name.data, options[0].name.size), "' to open it with; it has none");
@@ -94,6 +94,7 @@ const smi_plugin_info* DescribePlugin(smi_plugin*) {
 }
 
 smi_code Estimate(smi_plugin*, const smi_load_params* params, smi_estimate* out, smi_error* error) {
+  if (const smi_code bad = smi_check_load(params, error); bad != SMI_OK) return bad;
   return Guarded(error, [&] {
     if (out == nullptr || !SMI_HAS(out, smi_estimate, per_call_bytes)) return Missing("the estimate");
     LoadOptions options;
@@ -109,6 +110,7 @@ smi_code Estimate(smi_plugin*, const smi_load_params* params, smi_estimate* out,
 }
 
 smi_code Load(smi_plugin* plugin, const smi_load_params* params, smi_model** model, smi_error* error) {
+  if (const smi_code bad = smi_check_load(params, error); bad != SMI_OK) return bad;
   return Guarded(error, [&] {
     if (plugin == nullptr || model == nullptr) return Missing("the plugin or the place for the model");
     auto loaded = std::make_unique<smi_model>();
@@ -134,24 +136,18 @@ const smi_model_info* DescribeModel(smi_model* model) { return &model->model->in
 
 smi_code Execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink, smi_call** call,
                  smi_error* error) {
+  if (const smi_code bad = smi_check_execute(params, sink, error); bad != SMI_OK) return bad;
   return Guarded(error, [&] {
     if (model == nullptr) return Missing("the model");
-    if (params == nullptr || !SMI_HAS(params, smi_execute_params, request_id)) return Missing("execute's parameters");
-    if (sink == nullptr || !SMI_HAS(sink, smi_output_sink, done) || sink->output == nullptr || sink->done == nullptr) {
-      return Missing("execute's sink");
-    }
     return model->model->Execute(*params, *sink, call);
   });
 }
 
 smi_code Generate(smi_model* model, const smi_generate_params* params, const smi_text_sink* sink, smi_call** call,
                   smi_error* error) {
+  if (const smi_code bad = smi_check_generate(params, sink, error); bad != SMI_OK) return bad;
   return Guarded(error, [&] {
     if (model == nullptr) return Missing("the model");
-    if (params == nullptr || !SMI_HAS(params, smi_generate_params, request_id)) return Missing("generate's parameters");
-    if (sink == nullptr || !SMI_HAS(sink, smi_text_sink, done) || sink->text == nullptr || sink->done == nullptr) {
-      return Missing("generate's sink");
-    }
     return model->model->Generate(*params, *sink, call);
   });
 }
