@@ -6,7 +6,7 @@
 namespace mlos::convert {
 namespace {
 
-constexpr std::array<const Architecture*, 1> kArchitectures = {&kBert};
+constexpr std::array kArchitectures = {&kBert, &kRoberta, &kXlmRoberta, &kCamembert};
 
 constexpr std::array kHeads = {Head::kEncoder, Head::kMaskedLm, Head::kSequenceClassification,
                                Head::kTokenClassification, Head::kQuestionAnswering};

@@ -65,5 +65,8 @@ Result<Head> ChooseHead(const Architecture& architecture, const std::vector<std:
 
 // One per file.
 extern const Architecture kBert;
+extern const Architecture kRoberta;
+extern const Architecture kXlmRoberta;
+extern const Architecture kCamembert;
 
 }  // namespace mlos::convert

@@ -23,23 +23,6 @@ namespace fs = std::filesystem;
 const fs::path kModels = fs::path(MLOS_SOURCE_DIR) / "tests/models";
 const fs::path kVariants = fs::path(MLOS_SOURCE_DIR) / "tests/convert/variants";
 
-void ExpectClose(const std::string& what, const FloatTensor& wanted, const FloatTensor& got,
-                 const std::set<int64_t>& finite_only) {
-  ASSERT_EQ(wanted.shape, got.shape) << what;
-  ASSERT_EQ(wanted.values.size(), got.values.size()) << what;
-  float largest = 1.0F;
-  for (const float value : wanted.values) largest = std::max(largest, std::fabs(value));
-  const float tolerance = 2e-5F * largest;
-  const size_t row_values = wanted.values.size() / static_cast<size_t>(wanted.shape.front());
-  float worst = 0;
-  for (size_t i = 0; i < wanted.values.size(); ++i) {
-    ASSERT_TRUE(std::isfinite(got.values[i])) << what << " value " << i;
-    if (finite_only.contains(static_cast<int64_t>(i / row_values))) continue;
-    worst = std::max(worst, std::fabs(wanted.values[i] - got.values[i]));
-  }
-  EXPECT_LE(worst, tolerance) << what;
-}
-
 // Runs every case whose outputs the model has; counts the outputs compared.
 size_t CheckCases(OrtSession& session, const fs::path& golden_file) {
   size_t compared = 0;

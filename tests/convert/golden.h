@@ -2,6 +2,8 @@
 // Reads the golden files that the framework wrote (tests/models, tests/convert/variants).
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -59,6 +61,28 @@ inline std::vector<GoldenCase> ReadGolden(const std::filesystem::path& file) {
     cases.push_back(std::move(golden));
   }
   return cases;
+}
+
+// Every value finite, and within 2e-5 of the largest wanted one where the framework says what it is. Returns the worst
+// difference as a part of that largest value (at least 1).
+inline float ExpectClose(const std::string& what, const FloatTensor& wanted, const FloatTensor& got,
+                 const std::set<int64_t>& finite_only) {
+  EXPECT_EQ(wanted.shape, got.shape) << what;
+  EXPECT_EQ(wanted.values.size(), got.values.size()) << what;
+  if (wanted.values.empty() || wanted.values.size() != got.values.size()) return 1;
+  float largest = 1.0F;
+  for (const float value : wanted.values) largest = std::max(largest, std::fabs(value));
+  const size_t row_values = wanted.values.size() / static_cast<size_t>(wanted.shape.front());
+  float worst = 0;
+  size_t unbounded = 0;
+  for (size_t i = 0; i < wanted.values.size(); ++i) {
+    unbounded += std::isfinite(got.values[i]) ? 0 : 1;
+    if (finite_only.contains(static_cast<int64_t>(i / row_values))) continue;
+    worst = std::max(worst, std::fabs(wanted.values[i] - got.values[i]));
+  }
+  EXPECT_EQ(unbounded, 0U) << what << " has values that are not finite";
+  EXPECT_LE(worst / largest, 2e-5F) << what;
+  return worst / largest;
 }
 
 }  // namespace mlos::convert

@@ -4,7 +4,9 @@
 
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <onnxruntime_cxx_api.h>
@@ -19,6 +21,13 @@ struct FloatTensor {
 struct IntTensor {
   std::vector<int64_t> shape;
   std::vector<int64_t> values;
+};
+
+// A tensor of any plain element type, as its bytes.
+struct TypedTensor {
+  ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+  std::vector<int64_t> shape;
+  std::vector<std::byte> bytes;
 };
 
 class OrtSession {
@@ -36,15 +45,25 @@ class OrtSession {
   const std::vector<std::string>& outputs() const { return outputs_; }
 
   // Every input of the model must be given; others are left out. Throws Ort::Exception.
-  std::map<std::string, FloatTensor> Run(std::map<std::string, IntTensor> given) {
+  std::map<std::string, FloatTensor> Run(const std::map<std::string, IntTensor>& given) {
+    std::map<std::string, TypedTensor> typed;
+    for (const auto& [name, tensor] : given) {
+      const auto bytes = std::as_bytes(std::span(tensor.values));
+      typed[name] = {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, tensor.shape, {bytes.begin(), bytes.end()}};
+    }
+    return RunTyped(std::move(typed));
+  }
+
+  // The same with inputs of any type. Outputs must be FP32.
+  std::map<std::string, FloatTensor> RunTyped(std::map<std::string, TypedTensor> given) {
     const Ort::MemoryInfo memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
     std::vector<const char*> input_names;
     std::vector<Ort::Value> values;
     for (const std::string& name : inputs_) {
-      IntTensor& tensor = given.at(name);
+      TypedTensor& tensor = given.at(name);
       input_names.push_back(name.c_str());
-      values.push_back(Ort::Value::CreateTensor<int64_t>(memory, tensor.values.data(), tensor.values.size(),
-                                                         tensor.shape.data(), tensor.shape.size()));
+      values.push_back(Ort::Value::CreateTensor(memory, tensor.bytes.data(), tensor.bytes.size(),
+                                                tensor.shape.data(), tensor.shape.size(), tensor.type));
     }
     std::vector<const char*> output_names;
     for (const std::string& name : outputs_) output_names.push_back(name.c_str());

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// RoBERTa and those built like it (model_type "roberta", "xlm-roberta", "camembert"): BERT's layers, positions counted from the
+// ids that are not padding, and heads of their own.
+#include <array>
+#include <limits>
+#include <string>
+
+#include "convert/architectures.h"
+#include "convert/text_model.h"
+
+namespace mlos::convert {
+namespace {
+
+struct RobertaSizes {
+  TextSizes text;
+  int64_t pad = 1;
+};
+
+Result<RobertaSizes> ReadSizes(const Config& config, int64_t vocabulary) {
+  RobertaSizes s;
+  s.text.vocabulary = vocabulary;
+  MLOS_ASSIGN_OR_RETURN(s.text, ReadTextSizes(config, s.text));
+  MLOS_ASSIGN_OR_RETURN(s.pad, config.Int("pad_token_id", 1, 0, std::numeric_limits<int32_t>::max()));
+  if (s.text.positions <= s.pad + 1) {
+    return DataLoss("config.json: 'max_position_embeddings' " + std::to_string(s.text.positions) +
+                    " leaves no position behind 'pad_token_id' " + std::to_string(s.pad));
+  }
+  if (s.text.token_types < 1) return Unimplemented("config.json: 'type_vocab_size' is 0; supported: 1 or more");
+  return s;
+}
+
+// Row 0 of the token types is added to every token: these models have no token_type_ids.
+void BuildEncoder(GraphBuilder& g, TextModel& m, int64_t pad) {
+  const TextSizes& s = m.sizes();
+  g.SetScope("embeddings");
+  Value x = Embedding(g, m.Base("embeddings.word_embeddings.weight"), m.ids(), s.vocabulary, s.width);
+  x = g.Op("Add", {x, Embedding(g, m.Base("embeddings.token_type_embeddings.weight"), g.Int(0), s.token_types,
+                                s.width)});
+  x = g.Op("Add", {x, Embedding(g, m.Base("embeddings.position_embeddings.weight"), m.PositionsFromIds(pad),
+                                s.positions, s.width)});
+  x = ToRows(g, LayerNorm(g, x, m.Base("embeddings.LayerNorm"), s.width, s.epsilon), s.width);
+  g.SetScope("mask");
+  const Value bias = MaskToBias(g, m.mask());
+  for (int64_t i = 0; i < s.layers; ++i) x = m.BertLayer(x, bias, "encoder.layer." + std::to_string(i));
+  m.SetRows(x);
+}
+
+void MaskedLm(GraphBuilder& g, TextModel& m) {
+  const TextSizes& s = m.sizes();
+  g.SetScope("lm_head");
+  const std::string p = m.Of("lm_head.");
+  Value x = Activation(g, Dense(g, m.rows(), p + "dense", s.width, s.width), "gelu", s.activation_key);
+  x = LayerNorm(g, x, p + "layer_norm", s.width, s.epsilon);
+  m.VocabularyScores(x, s.width, p + "decoder.weight", p + "bias", p + "decoder.bias");
+}
+
+void Answer(GraphBuilder& g, TextModel& m, Head head) {
+  switch (head) {
+    case Head::kEncoder:
+      return m.HiddenOutputs(m.Base("pooler.dense"));
+    case Head::kMaskedLm:
+      return MaskedLm(g, m);
+    case Head::kSequenceClassification:
+      return m.SequenceLabels(m.FirstToken(m.Of("classifier.dense"), "tanh"), m.Of("classifier.out_proj"));
+    case Head::kTokenClassification:
+      return m.TokenLabels(m.Of("classifier"));
+    case Head::kQuestionAnswering:
+      return m.Spans(m.Of("qa_outputs"));
+    default:
+      return m.Refuse("roberta", head);
+  }
+}
+
+Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context, int64_t vocabulary) {
+  MLOS_ASSIGN_OR_RETURN(const RobertaSizes sizes, ReadSizes(context.config, vocabulary));
+  TextModel model(g, "roberta.", sizes.text);
+  BuildEncoder(g, model, sizes.pad);
+  if (!context.encoder_only) Answer(g, model, context.head);
+  std::vector<IgnoreRule> ignore = UnusedHeads(model, context.head, {"lm_head."});
+  ignore.push_back({model.Base("pooler."), "", "the task's output does not use the pooler"});
+  ignore.push_back({model.Of("lm_head.decoder."), "", "the same as the tensor it is tied to"});
+  ignore.push_back({model.Of("lm_head.bias"), "", "the decoder has a bias of its own"});
+  return BuildResult{model.encoder(), std::move(ignore),
+                     static_cast<uint32_t>(sizes.text.positions - sizes.pad - 1)};
+}
+
+Result<BuildResult> BuildRoberta(GraphBuilder& g, const BuildContext& context) {
+  return Build(g, context, 50265);
+}
+Result<BuildResult> BuildOther(GraphBuilder& g, const BuildContext& context) {
+  return Build(g, context, 30522);
+}
+
+constexpr std::array<Architecture::ClassHead, 5> kRobertaClasses = {{
+    {"RobertaModel", Head::kEncoder},
+    {"RobertaForMaskedLM", Head::kMaskedLm},
+    {"RobertaForSequenceClassification", Head::kSequenceClassification},
+    {"RobertaForTokenClassification", Head::kTokenClassification},
+    {"RobertaForQuestionAnswering", Head::kQuestionAnswering},
+}};
+constexpr std::array<Architecture::ClassHead, 5> kXlmRobertaClasses = {{
+    {"XLMRobertaModel", Head::kEncoder},
+    {"XLMRobertaForMaskedLM", Head::kMaskedLm},
+    {"XLMRobertaForSequenceClassification", Head::kSequenceClassification},
+    {"XLMRobertaForTokenClassification", Head::kTokenClassification},
+    {"XLMRobertaForQuestionAnswering", Head::kQuestionAnswering},
+}};
+constexpr std::array<Architecture::ClassHead, 5> kCamembertClasses = {{
+    {"CamembertModel", Head::kEncoder},
+    {"CamembertForMaskedLM", Head::kMaskedLm},
+    {"CamembertForSequenceClassification", Head::kSequenceClassification},
+    {"CamembertForTokenClassification", Head::kTokenClassification},
+    {"CamembertForQuestionAnswering", Head::kQuestionAnswering},
+}};
+
+}  // namespace
+
+const Architecture kRoberta = {"roberta", kRobertaClasses, BuildRoberta};
+const Architecture kXlmRoberta = {"xlm-roberta", kXlmRobertaClasses, BuildOther};
+const Architecture kCamembert = {"camembert", kCamembertClasses, BuildOther};
+
+}  // namespace mlos::convert

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the text encoders of tests/models/convert: every architecture and head, tiny, with PyTorch's answers.
+
+The folders differ on purpose in what checkpoints differ in: prefix or none, tied decoder in the file or not, defaults left out
+of config.json or written out, odd head counts, other activations, other padding ids, f16 and bf16 weights.
+"""
+import torch
+import transformers
+
+from common import randomise, start_case, write_config, write_golden, write_tensors
+
+VOCABULARY = 30
+
+
+def rows(length, pad, seed, count=1):
+    """Random ids that are not padding."""
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(0, VOCABULARY - 1, (count, length), generator=generator)
+    return torch.where(ids >= pad, ids + 1, ids)
+
+
+def text_inputs(pad, types, longest):
+    """(name, {input: tensor}, rows that are open): batches 1 and 3, both paddings, padding ids inside, length 1, a masked row."""
+    def case(name, ids, mask=None, open_rows=()):
+        mask = torch.ones_like(ids) if mask is None else torch.tensor(mask)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if types:
+            generator = torch.Generator().manual_seed(ids.shape[1])
+            inputs["token_type_ids"] = torch.randint(0, types, ids.shape, generator=generator)
+        return name, inputs, list(open_rows)
+
+    right, left, inside = rows(7, pad, 1, 3), rows(7, pad, 2, 3), rows(5, pad, 3, 2)
+    right[1, 4:], right[2, 6:] = pad, pad
+    left[1, :3], left[2, :1] = pad, pad
+    inside[0, 2], inside[1, 1], inside[1, 4] = pad, pad, pad
+    return [
+        case("right_padding", right, [[1] * 7, [1] * 4 + [0] * 3, [1] * 6 + [0]]),
+        case("left_padding", left, [[1] * 7, [0] * 3 + [1] * 4, [0] + [1] * 6]),
+        case("padding_ids_inside", inside),
+        case("length_one", rows(1, pad, 4)),
+        case("masked_row", rows(3, pad, 5, 2), [[1, 0, 1], [0, 0, 0]], [1]),
+        case("longest", rows(longest, pad, 6)),
+    ]
+
+
+def answers(model, inputs, outputs, pad, types, longest, forward=None):
+    cases = []
+    for name, given, open_rows in text_inputs(pad, types, longest):
+        with torch.no_grad():
+            answer = forward(given) if forward else model(**given)
+        cases.append((name, given, {key: answer[key] for key in outputs}, open_rows))
+    return cases
+
+
+OUTPUTS = {"MaskedLM": ["logits"], "SequenceClassification": ["logits"], "TokenClassification": ["logits"],
+           "QuestionAnswering": ["start_logits", "end_logits"]}
+
+
+def outputs_of(model):
+    name = type(model).__name__
+    for head, outputs in OUTPUTS.items():
+        if name.endswith(head):
+            return outputs
+    return ["last_hidden_state", "pooler_output"] if getattr(model, "pooler", None) is not None else ["last_hidden_state"]
+
+
+def text_case(name, model, seed, pad, types=0, longest=11, keep=lambda key: True, rename=lambda key: key, full_config=False,
+              dtype=None, also=None):
+    """One folder. `keep`, `rename`: what of the state dict the file has, and how it is called there. `also`: (task, model)."""
+    randomise(model, seed)
+    if dtype is not None:
+        model.to(dtype).float()
+    folder = start_case(name)
+    config, defaults = model.config.to_dict(), type(model.config)().to_dict()
+    if not full_config:  # as old files: what equals the default is left out
+        config = {key: value for key, value in config.items() if value != defaults.get(key)}
+    config.update(architectures=[type(model).__name__], model_type=model.config.model_type)
+    config.pop("transformers_version", None)
+    write_config(folder, config)
+    state = {rename(key): value.to(dtype) if dtype and value.is_floating_point() else value
+             for key, value in model.state_dict().items() if keep(key)}
+    write_tensors(folder / "model.safetensors", state)
+    write_golden(folder, answers(model, folder, outputs_of(model), pad, types, longest))
+    if also:
+        task, part, outputs = also
+        write_golden(folder, answers(part, folder, outputs, pad, types, longest), task)
+
+
+def without(*parts):
+    return lambda key: not any(part in key for part in parts)
+
+
+def sizes(**changes):
+    return {**dict(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=20,
+                   max_position_embeddings=16, attn_implementation="eager", pad_token_id=1), **changes}
+
+
+def roberta():
+    tied = ("lm_head.decoder.weight", "lm_head.decoder.bias")
+    config = lambda **changes: transformers.RobertaConfig(**sizes(type_vocab_size=1, layer_norm_eps=1e-5, **changes))
+    text_case("roberta-base-bare", transformers.RobertaModel(config(hidden_size=15, num_attention_heads=3)), 101, 1)
+    model = transformers.RobertaForMaskedLM(config())
+    text_case("roberta-mlm", model, 102, 1, keep=without(*tied),
+              also=("feature-extraction", model.roberta, ["last_hidden_state"]))
+    text_case("roberta-cls", transformers.RobertaForSequenceClassification(config(num_labels=3, hidden_act="relu")), 103, 1,
+              full_config=True)
+    text_case("roberta-tokens", transformers.RobertaForTokenClassification(config(num_labels=5)), 104, 1, dtype=torch.float16)
+    text_case("roberta-qa", transformers.RobertaForQuestionAnswering(config()), 105, 1)
+    config = lambda **changes: transformers.XLMRobertaConfig(**sizes(layer_norm_eps=1e-5, **changes))
+    text_case("xlm-roberta-mlm-own-decoder", transformers.XLMRobertaForMaskedLM(config(tie_word_embeddings=False)), 106, 1)
+    text_case("xlm-roberta-cls", transformers.XLMRobertaForSequenceClassification(
+        config(num_labels=1, hidden_act="gelu_new", pad_token_id=0)), 107, 0)
+    config = lambda **changes: transformers.CamembertConfig(**sizes(**changes))
+    text_case("camembert-base", transformers.CamembertModel(config(num_hidden_layers=1)), 108, 1,
+              rename=lambda key: "roberta." + key, dtype=torch.bfloat16)
+    text_case("camembert-mlm-pad3", transformers.CamembertForMaskedLM(config(pad_token_id=3, max_position_embeddings=17)), 109, 3)
+
+
+def main():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    roberta()
+
+
+if __name__ == "__main__":
+    main()
