@@ -78,6 +78,22 @@ TEST(CoreClientTest, ListsModels) {
   EXPECT_EQ((*models)[0].plugin_id, "llama");
 }
 
+TEST(CoreClientTest, TellsWhatAModelCanDo) {
+  FakeCore core;
+  core.Answer(
+      "GET /models/a%2Fb%40c", 200,
+      R"({"status":"success","model_id":"a/b@c","state":"ready","generates":true,"has_chat_template":true,)"
+      R"("statistics":{"load_ms":3.5}})");
+  const auto model = CoreClient({core.url()}).Get("a/b@c");
+  ASSERT_TRUE(model.ok()) << model.status().ToString();
+  EXPECT_EQ(model->id, "a/b@c");
+  EXPECT_EQ(model->status, "ready");
+  EXPECT_EQ(model->load_ms, 3.5);
+  EXPECT_TRUE(model->generates);
+  EXPECT_TRUE(model->has_chat_template);
+  EXPECT_FALSE(model->accepts_text);
+}
+
 TEST(CoreClientTest, StreamsTextAndCounts) {
   FakeCore core;
   core.Answer("POST /models/m%40latest/inference", 200,

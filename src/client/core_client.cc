@@ -62,6 +62,11 @@ double DoubleAt(dom::element object, const char* key) {
   return object[key].get(value) == simdjson::SUCCESS ? value : 0;
 }
 
+bool BoolAt(dom::element object, const char* key) {
+  bool value = false;
+  return object[key].get(value) == simdjson::SUCCESS && value;
+}
+
 uint64_t UintAt(dom::element object, const char* key) {
   uint64_t value = 0;
   return object[key].get(value) == simdjson::SUCCESS ? value : 0;
@@ -80,11 +85,13 @@ ModelInfo ReadModel(dom::element object) {
   model.version = StringAt(object, "version");
   model.error = StringAt(object, "error");
   model.load_ms = DoubleAt(object, "load_ms");
-  dom::element from = object;
-  if (dom::element inner; object["interface"].get(inner) == simdjson::SUCCESS && inner.is_object())
-    from = inner;
-  model.knows_kind = from["generates"].get(model.generates) == simdjson::SUCCESS;
-  if (from["accepts_text"].get(model.accepts_text) != simdjson::SUCCESS) model.accepts_text = false;
+  if (dom::element statistics;
+      object["statistics"].get(statistics) == simdjson::SUCCESS && statistics.is_object()) {
+    model.load_ms = DoubleAt(statistics, "load_ms");
+  }
+  model.generates = BoolAt(object, "generates");
+  model.accepts_text = BoolAt(object, "accepts_text");
+  model.has_chat_template = BoolAt(object, "has_chat_template");
   return model;
 }
 
@@ -324,8 +331,7 @@ Result<std::vector<ModelInfo>> CoreClient::List() const {
 Result<ModelInfo> CoreClient::Get(const std::string& model_id) const {
   MLOS_ASSIGN_OR_RETURN(const std::string body, Ask("GET", ModelPath(model_id)));
   dom::parser parser;
-  MLOS_ASSIGN_OR_RETURN(dom::element root, ParseObject(&parser, body));
-  if (dom::element inner; root["model"].get(inner) == simdjson::SUCCESS && inner.is_object()) root = inner;
+  MLOS_ASSIGN_OR_RETURN(const dom::element root, ParseObject(&parser, body));
   return ReadModel(root);
 }
 

@@ -41,9 +41,10 @@ struct ModelInfo {
   std::string version;
   std::string error;
   double load_ms = 0;
+  // From Get only.
   bool generates = false;     // text in, text out
   bool accepts_text = false;  // a sentence in, tensors out
-  bool knows_kind = false;    // generates and accepts_text were said
+  bool has_chat_template = false;
 };
 
 struct Generated {
