@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "axon/build_package.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+
+#include "base/version.h"
+#include "convert/architectures.h"
+#include "convert/config.h"
+#include "convert/convert.h"
+#include "os/directory.h"
+#include "os/errors.h"
+#include "os/file.h"
+#include "package/digest.h"
+#include "package/format.h"
+#include "preprocess/text_pipeline.h"
+
+namespace mlos::axon {
+namespace {
+
+namespace fs = std::filesystem;
+using package::Manifest;
+
+constexpr uint64_t kMaxConfigBytes = 16U << 20U;
+constexpr char kConvertedModel[] = "model.onnx";
+
+bool Holds(const package::Install& install, const std::string& path) {
+  const auto files = install.files();
+  return std::any_of(files.begin(), files.end(),
+                     [&](const package::PackageFile& file) { return file.path == path; });
+}
+
+std::string Now() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm parts = {};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+std::string WithoutCredentials(const std::string& url) {
+  const size_t scheme = url.find("://");
+  if (scheme == std::string::npos) return url;
+  const size_t host = scheme + 3;
+  const size_t at = url.substr(0, url.find('/', host)).rfind('@');
+  return at == std::string::npos ? url : url.substr(0, host) + url.substr(at + 1);
+}
+
+Result<convert::Config> ReadConfig(const package::Install& install) {
+  if (!Holds(install, "config.json")) {
+    return Unimplemented(
+        "SafeTensors weights without a config.json: nothing says which architecture they belong to");
+  }
+  MLOS_ASSIGN_OR_RETURN(const std::string json, os::ReadFile(install.dir() / "config.json", kMaxConfigBytes));
+  Result<convert::Config> config = convert::Config::Parse(json);
+  return config.ok() ? std::move(config) : config.status().WithContext("config.json");
+}
+
+class Builder {
+ public:
+  Builder(const hub::Repository& repository, const hub::Selection& selection, const package::ModelRef& ref,
+          package::Install* install)
+      : repository_(repository), selection_(selection), ref_(ref), install_(*install) {}
+
+  Result<BuiltPackage> Build() {
+    FillMetadata();
+    MLOS_RETURN_IF_ERROR(CheckWeights());
+    if (selection_.format == "safetensors") {
+      MLOS_RETURN_IF_ERROR(ConvertWeights());
+    } else {
+      MLOS_RETURN_IF_ERROR(Inspect(selection_.weights.front(), selection_.format));
+    }
+    if (manifest_.execution_format == "onnx") FillText();
+    FillRequirements();
+    return std::move(built_);
+  }
+
+ private:
+  void FillMetadata();
+  Status CheckWeights() const;
+  Status ConvertWeights();
+  Status Inspect(const std::string& path, const std::string& format);
+  void FillFramework();
+  void FillText();
+  void FillPooling(const preprocess::SentenceConfig& config, package::TextSpec* text);
+  void FillRequirements();
+  void Note(std::string line) { built_.notes.push_back(std::move(line)); }
+
+  const hub::Repository& repository_;
+  const hub::Selection& selection_;
+  const package::ModelRef& ref_;
+  package::Install& install_;
+  BuiltPackage built_;
+  Manifest& manifest_ = built_.manifest;
+  uint32_t max_length_ = 0;
+};
+
+void Builder::FillMetadata() {
+  manifest_.namespace_ = ref_.namespace_;
+  manifest_.name = ref_.name;
+  manifest_.version = ref_.revision;
+  manifest_.revision = repository_.commit;
+  manifest_.license = repository_.license;
+  manifest_.tags = repository_.tags;
+  manifest_.created = Now();
+  manifest_.source_url = WithoutCredentials(repository_.url);
+  manifest_.registry = repository_.hub;
+  if (repository_.hub != "local") manifest_.homepage = manifest_.source_url;
+  manifest_.description =
+      repository_.task.empty() ? repository_.id : repository_.id + " (" + repository_.task + ")";
+  manifest_.format_type = selection_.format;
+}
+
+// A name is a promise; the first bytes tell whether it is kept (an error page saved as model.onnx, half a file).
+Status Builder::CheckWeights() const {
+  for (const std::string& path : selection_.weights) {
+    const package::FileFormat named = package::FormatFromName(path);
+    if (named == package::FileFormat::kUnknown) continue;  // external data
+    const Result<package::FileFormat> found = package::DetectFormat(install_.dir() / path);
+    if (!found.ok()) return found.status().WithContext(path);
+    if (*found != named) {
+      return DataLoss("'" + path + "' is named like " + std::string(package::FileFormatName(named)) +
+                      " but holds " + std::string(package::FileFormatName(*found)));
+    }
+  }
+  return OkStatus();
+}
+
+void Builder::FillFramework() {
+  manifest_.framework_name = "pytorch";
+  const Result<convert::Config> config = ReadConfig(install_);
+  if (!config.ok()) return;
+  const Result<std::string> version = config->String("transformers_version", "");
+  if (version.ok() && !version->empty()) {
+    manifest_.framework_name = "transformers";
+    manifest_.framework_version = *version;
+  }
+}
+
+Status Builder::ConvertWeights() {
+  FillFramework();
+  const Result<convert::ConvertResult> converted =
+      convert::Convert(install_.dir(), convert::ConvertOptions());
+  if (!converted.ok())
+    return converted.status().WithContext("cannot convert '" + repository_.id + "' to ONNX");
+  MLOS_ASSIGN_OR_RETURN(const package::PackageFile graph,
+                        install_.AddContents(kConvertedModel, converted->onnx));
+  if (!converted->side_car.empty()) {
+    const os::TemporaryDirectory folder(install_.dir().parent_path());
+    MLOS_RETURN_IF_ERROR(convert::WriteSideCar(install_.dir(), *converted, folder.path()));
+    MLOS_RETURN_IF_ERROR(
+        install_.AddCopy(convert::kSideCarFile, folder.path() / convert::kSideCarFile).status());
+  }
+  MLOS_RETURN_IF_ERROR(Inspect(kConvertedModel, "onnx"));
+  max_length_ = converted->max_length;
+  package::Conversion conversion;
+  conversion.converter = "mlos-native";
+  conversion.version = kVersion;
+  conversion.architecture = converted->architecture;
+  conversion.task = converted->task;
+  conversion.graph_sha256 = graph.sha256;
+  for (const package::PackageFile& file : install_.files()) {
+    const auto& sources = converted->source_files;
+    if (std::find(sources.begin(), sources.end(), file.path) != sources.end())
+      conversion.sources.push_back(file);
+  }
+  manifest_.conversion = std::move(conversion);
+  Note("converted " + converted->architecture + " (" + converted->task + ") to ONNX: " + kConvertedModel +
+       ", " + os::FormatBytes(graph.size_bytes) + "; the weights stay where they are");
+  for (const std::string& tensor : converted->ignored_tensors) Note("not used: " + tensor);
+  return OkStatus();
+}
+
+Status Builder::Inspect(const std::string& path, const std::string& format) {
+  Result<package::ModelFileInfo> info = package::InspectModelFile(install_.dir() / path);
+  if (!info.ok()) return info.status().WithContext(path);
+  manifest_.execution_format = format;
+  manifest_.execution_files = {{path, format, "single"}};
+  manifest_.inputs = std::move(info->inputs);
+  manifest_.outputs = std::move(info->outputs);
+  if (manifest_.framework_name.empty()) manifest_.framework_name = format;
+  if (!info->name.empty() && repository_.hub == "local") manifest_.description = info->name;
+  return OkStatus();
+}
+
+void Builder::FillText() {
+  const auto is_ids = [](const TensorSpec& input) { return input.name == "input_ids"; };
+  const bool takes_tokens = std::any_of(manifest_.inputs.begin(), manifest_.inputs.end(), is_ids);
+  if (!takes_tokens || manifest_.outputs.empty()) return;
+  if (!Holds(install_, "tokenizer.json")) {
+    Note("no tokenizer.json: the model takes token ids, not text");
+    return;
+  }
+  const Result<preprocess::SentenceConfig> config = preprocess::ReadSentenceConfig(install_.dir());
+  if (!config.ok()) {
+    Note("takes token ids, not text: " + config.status().message());
+    return;
+  }
+  package::TextSpec text;
+  text.max_length = max_length_;
+  if (config->max_length != 0 && (max_length_ == 0 || config->max_length < max_length_))
+    text.max_length = config->max_length;
+  text.output = manifest_.outputs.front().name;
+  FillPooling(*config, &text);
+  manifest_.text = std::move(text);
+}
+
+// A graph that pools itself has the output; for one that ends in token embeddings the pooling is written down, if it is
+// one that can be done afterwards.
+void Builder::FillPooling(const preprocess::SentenceConfig& config, package::TextSpec* text) {
+  for (const TensorSpec& output : manifest_.outputs) {
+    if (output.name != "sentence_embedding") continue;
+    text->output = output.name;
+    return;
+  }
+  if (!config.is_sentence_transformer) return;
+  const auto tokens = std::find_if(manifest_.outputs.begin(), manifest_.outputs.end(),
+                                   [](const TensorSpec& output) { return output.shape.size() == 3; });
+  const bool known = config.pooling.size() == 1 && (config.pooling[0] == "mean" ||
+                                                    config.pooling[0] == "cls" || config.pooling[0] == "max");
+  if (tokens == manifest_.outputs.end() || !known) {
+    Note("no sentence embedding: the pooling of this model is not supported");
+    return;
+  }
+  text->pooling = config.pooling[0];
+  text->normalize = config.normalize;
+  text->pooling_input = tokens->name;
+  text->output = "sentence_embedding";
+}
+
+// From sizes alone: the executed weights must fit into memory, all files on disk.
+void Builder::FillRequirements() {
+  uint64_t all = 0;
+  uint64_t weights = 0;
+  for (const package::PackageFile& file : install_.files()) {
+    all += file.size_bytes;
+    const auto& names = selection_.weights;
+    if (std::find(names.begin(), names.end(), file.path) != names.end()) weights += file.size_bytes;
+  }
+  constexpr double kGb = 1e9;
+  manifest_.requirements.storage_min_gb = static_cast<double>(all) / kGb;
+  manifest_.requirements.memory_min_gb = static_cast<double>(weights) / kGb;
+  manifest_.requirements.memory_recommended_gb = static_cast<double>(weights) * 1.5 / kGb;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> MissingExternalFiles(const package::Install& install,
+                                                      const std::string& path) {
+  const Result<package::ModelFileInfo> info = package::InspectModelFile(install.dir() / path);
+  if (!info.ok()) return info.status().WithContext(path);
+  std::vector<std::string> missing;
+  for (const std::string& name : info->external_files) {
+    const std::string whole = (fs::path(path).parent_path() / name).lexically_normal().generic_string();
+    if (!hub::IsSafePath(whole)) return DataLoss("'" + path + "' keeps weights outside the package");
+    if (!Holds(install, whole)) missing.push_back(whole);
+  }
+  return missing;
+}
+
+Status CheckConvertible(const package::Install& install) {
+  MLOS_ASSIGN_OR_RETURN(const convert::Config config, ReadConfig(install));
+  MLOS_ASSIGN_OR_RETURN(const std::string model_type, config.String("model_type", ""));
+  return convert::FindArchitecture(model_type).status();
+}
+
+Result<BuiltPackage> BuildPackage(const hub::Repository& repository, const hub::Selection& selection,
+                                  const package::ModelRef& ref, package::Install* install) {
+  return Builder(repository, selection, ref, install).Build();
+}
+
+}  // namespace mlos::axon

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// From downloaded files to something that can be executed: what they are, conversion, inputs and outputs, the manifest.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "hub/adapter.h"
+#include "hub/select.h"
+#include "package/manifest.h"
+#include "package/ref.h"
+#include "package/store.h"
+
+namespace mlos::axon {
+
+// Names of files that the ONNX model `path` keeps its weights in and that `install` does not hold; relative to the package.
+Result<std::vector<std::string>> MissingExternalFiles(const package::Install& install,
+                                                      const std::string& path);
+
+// kUnimplemented when config.json names an architecture that cannot be converted: to be asked before the weights come.
+Status CheckConvertible(const package::Install& install);
+
+struct BuiltPackage {
+  package::Manifest manifest;
+  std::vector<std::string> notes;  // for people: what was converted, what is left out and why
+};
+
+// Checks that the weights are what their names say, converts SafeTensors (adding files to `install`), reads the executed
+// file's inputs and outputs, and fills the manifest. kDataLoss for damaged or mislabelled files, kUnimplemented for what
+// cannot be converted.
+Result<BuiltPackage> BuildPackage(const hub::Repository& repository, const hub::Selection& selection,
+                                  const package::ModelRef& ref, package::Install* install);
+
+}  // namespace mlos::axon

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+// axon install: reference -> files -> package in the store.
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "axon/build_package.h"
+#include "axon/fetch.h"
+#include "axon/format.h"
+#include "axon/selection_options.h"
+#include "axon/verbs.h"
+#include "base/clock.h"
+#include "base/json_writer.h"
+#include "hub/huggingface.h"
+#include "hub/local.h"
+#include "os/errors.h"
+#include "os/terminal.h"
+#include "os/xdg.h"
+
+namespace mlos::axon {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr auto kLockPoll = std::chrono::milliseconds(200);
+
+struct InstallOptions {
+  std::string source;
+  std::string as;
+  hub::SelectOptions select;
+  bool force = false;
+  bool dry_run = false;
+  bool json = false;
+};
+
+bool LooksLikePath(const InstallOptions& options) {
+  const std::string& s = options.source;
+  return !options.as.empty() || s == "." || s == ".." || s.starts_with("./") || s.starts_with("../") ||
+         s.starts_with("/");
+}
+
+// "local/<name of the file or folder>", as far as its characters can be in a reference.
+std::string NameOfPath(const fs::path& path) {
+  const fs::path normal = fs::absolute(path).lexically_normal();
+  std::string name = (normal.has_filename() ? normal : normal.parent_path()).stem().string();
+  for (char& c : name) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
+    if (!plain) c = '-';
+  }
+  return "local/" + name;
+}
+
+ProgressStyle StyleOf(const Context& context) {
+  ProgressStyle style;
+  style.quiet = context.quiet;
+  style.terminal = os::IsTerminal(os::StandardStream::kError) && os::GetEnv("TERM").value_or("") != "dumb";
+  style.columns = os::TerminalColumns(os::StandardStream::kError);
+  return style;
+}
+
+class Installer {
+ public:
+  Installer(Context& context, const InstallOptions& options)
+      : context_(context),
+        options_(options),
+        settings_(hub::Settings::FromEnvironment()),
+        progress_(
+            StyleOf(context),
+            [](const std::string& text) { std::fwrite(text.data(), 1, text.size(), stderr); },
+            Clock::Real()) {}
+
+  int Run() {
+    if (const Status status = ParseSource(); !status.ok()) return context_.FailUsage(status.message());
+    const Status status = Install();
+    if (status.ok()) return kExitOk;
+    return context_.Fail(status.code() == Code::kCancelled ? status : status.WithContext(ref_.ToString()));
+  }
+
+ private:
+  Status ParseSource();
+  Status Install();
+  Result<std::unique_ptr<package::Install>> Begin(package::Store* store);
+  // True when nothing is to be done.
+  Result<bool> IsUpToDate(const package::InstalledPackage& existing, const hub::Selection& selection) const;
+  Status FetchAll(package::Install* install, hub::Selection* selection);
+  Status FetchSome(const std::vector<hub::RemoteFile>& files, package::Install* install);
+  Status FetchExternalData(package::Install* install, hub::Selection* selection);
+  void ReportPlan(const hub::Selection& selection) const;
+  void Report(const package::InstalledPackage& package, const char* what,
+              const std::vector<std::string>& notes) const;
+  void PrintJson(const package::InstalledPackage& package, const char* what) const;
+
+  Context& context_;
+  const InstallOptions& options_;
+  const hub::Settings settings_;
+  Progress progress_;
+  package::ModelRef ref_;
+  std::unique_ptr<hub::Adapter> adapter_;
+  hub::Repository repository_;
+  fs::path store_root_;
+  FetchReport fetched_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+Status Installer::ParseSource() {
+  if (LooksLikePath(options_)) {
+    MLOS_ASSIGN_OR_RETURN(
+        ref_, package::ParseModelRef(options_.as.empty() ? NameOfPath(options_.source) : options_.as));
+    adapter_ = std::make_unique<hub::LocalAdapter>(options_.source);
+    return OkStatus();
+  }
+  MLOS_ASSIGN_OR_RETURN(ref_, package::ParseModelRef(options_.source));
+  MLOS_ASSIGN_OR_RETURN(adapter_, hub::AdapterFor(ref_, settings_));
+  return OkStatus();
+}
+
+// Polls, so that Ctrl-C works while another install of the model is waited for.
+Result<std::unique_ptr<package::Install>> Installer::Begin(package::Store* store) {
+  for (bool told = false;; told = true) {
+    Result<std::unique_ptr<package::Install>> install = store->Begin(ref_, false);
+    if (install.ok() || install.status().code() != Code::kUnavailable) return install;
+    if (!told) context_.Note("another install of " + ref_.ToString() + " is under way; waiting for it");
+    if (!hub::SleepUnlessInterrupted(kLockPoll.count(), context_.interrupted()))
+      return Cancelled("interrupted");
+  }
+}
+
+Result<bool> Installer::IsUpToDate(const package::InstalledPackage& existing,
+                                   const hub::Selection& selection) const {
+  if (options_.force || existing.manifest.revision != repository_.commit) return false;
+  for (const std::string& weights : selection.weights) {
+    bool held = false;
+    for (const package::PackageFile& file : existing.manifest.files) held = held || file.path == weights;
+    if (!held) return false;
+  }
+  return true;
+}
+
+void Installer::ReportPlan(const hub::Selection& selection) const {
+  context_.Note(ref_.ToString() + ": " + Plain(repository_.id) + " at " + ShortCommit(repository_.commit) +
+                ", " + Plural(selection.files.size(), "file") + ", " +
+                os::FormatBytes(selection.total_bytes) + ", " + selection.format);
+  if (!selection.reason.empty()) context_.Note("taking " + Plain(selection.reason));
+  if (!repository_.note.empty()) context_.Note(Plain(repository_.note));
+}
+
+Status Installer::FetchSome(const std::vector<hub::RemoteFile>& files, package::Install* install) {
+  const FetchOptions options{settings_, store_root_, context_.interrupted()};
+  return Fetch(*adapter_, repository_, files, options, install, &progress_, &fetched_);
+}
+
+// Small files first: they tell whether the weights are worth the wait.
+Status Installer::FetchAll(package::Install* install, hub::Selection* selection) {
+  std::vector<hub::RemoteFile> companions;
+  std::vector<hub::RemoteFile> weights;
+  for (const hub::RemoteFile& file : selection->files) {
+    const bool is_weight = std::find(selection->weights.begin(), selection->weights.end(), file.path) !=
+                           selection->weights.end();
+    (is_weight ? weights : companions).push_back(file);
+  }
+  if (selection->format != "safetensors") return FetchSome(selection->files, install);
+  MLOS_RETURN_IF_ERROR(FetchSome(companions, install));
+  MLOS_RETURN_IF_ERROR(CheckConvertible(*install));
+  return FetchSome(weights, install);
+}
+
+Status Installer::FetchExternalData(package::Install* install, hub::Selection* selection) {
+  if (selection->format != "onnx") return OkStatus();
+  MLOS_ASSIGN_OR_RETURN(const std::vector<std::string> missing,
+                        MissingExternalFiles(*install, selection->weights.front()));
+  std::vector<hub::RemoteFile> files;
+  for (const std::string& path : missing) {
+    const auto found = std::find_if(repository_.files.begin(), repository_.files.end(),
+                                    [&](const hub::RemoteFile& file) { return file.path == path; });
+    if (found == repository_.files.end()) {
+      return DataLoss("'" + selection->weights.front() + "' keeps weights in '" + Plain(path) +
+                      "', which is not there; of a single file, install its folder instead");
+    }
+    files.push_back(*found);
+    selection->weights.push_back(path);
+  }
+  return files.empty() ? OkStatus() : FetchSome(files, install);
+}
+
+Status Installer::Install() {
+  MLOS_ASSIGN_OR_RETURN(package::Store * store, context_.store());
+  store_root_ = store->root();
+  MLOS_ASSIGN_OR_RETURN(const std::unique_ptr<package::Install> install, Begin(store));
+  const std::optional<package::InstalledPackage>& existing = install->existing();
+  // A commit cannot move: no need to ask anybody.
+  if (existing && !options_.force && hub::IsCommit(ref_.revision) &&
+      existing->manifest.revision == ref_.revision) {
+    Report(*existing, "already installed", {});
+    return OkStatus();
+  }
+  Result<hub::Repository> resolved = adapter_->Resolve(ref_, context_.interrupted());
+  if (!resolved.ok()) {
+    if (!existing || options_.force || resolved.status().code() != Code::kUnavailable)
+      return resolved.status();
+    context_.Warn("axon: " + resolved.status().message() + ": cannot tell whether there is a newer commit");
+    Report(*existing, "already installed", {});
+    return OkStatus();
+  }
+  repository_ = *std::move(resolved);
+  MLOS_ASSIGN_OR_RETURN(hub::Selection selection, hub::SelectFiles(repository_.files, options_.select));
+  MLOS_ASSIGN_OR_RETURN(const bool up_to_date,
+                        existing ? IsUpToDate(*existing, selection) : Result<bool>(false));
+  if (up_to_date) {
+    Report(*existing, "already installed", {});
+    return OkStatus();
+  }
+  ReportPlan(selection);
+  if (options_.dry_run) {
+    for (const hub::RemoteFile& file : selection.files) {
+      context_.Print(Plain(file.path) + "  " + os::FormatBytes(file.size_bytes) + "\n");
+    }
+    return OkStatus();
+  }
+  MLOS_RETURN_IF_ERROR(FetchAll(install.get(), &selection));
+  MLOS_RETURN_IF_ERROR(FetchExternalData(install.get(), &selection));
+  Result<BuiltPackage> built = BuildPackage(repository_, selection, ref_, install.get());
+  if (!built.ok()) {
+    // Fetching it again would not help: the room is worth more.
+    (void)install->Discard();
+    (void)store->CollectGarbage();
+    return built.status();
+  }
+  const bool replaced = existing.has_value();
+  MLOS_ASSIGN_OR_RETURN(const package::InstalledPackage package, install->Commit(std::move(built->manifest)));
+  Report(package, replaced ? "updated" : "installed", built->notes);
+  return OkStatus();
+}
+
+void Installer::Report(const package::InstalledPackage& package, const char* what,
+                       const std::vector<std::string>& notes) const {
+  if (options_.json) return PrintJson(package, what);
+  if (context_.quiet) return;
+  for (const std::string& note : notes) context_.Print(Plain(note) + "\n");
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  std::string line = std::string(what) + " " + package.ref.ToString() + " (" +
+                     package.manifest.execution_format + ", " + os::FormatBytes(package.size_bytes) +
+                     ", commit " + ShortCommit(package.manifest.revision) + ")";
+  if (fetched_.downloaded_bytes > 0 && fetched_.download_s > 0) {
+    const auto speed =
+        static_cast<uint64_t>(static_cast<double>(fetched_.downloaded_bytes) / fetched_.download_s);
+    line += " in " + Seconds(seconds) + ": " + os::FormatBytes(fetched_.downloaded_bytes) +
+            " downloaded at " + os::FormatBytes(speed) + "/s";
+  }
+  if (fetched_.copied_bytes > 0)
+    line += ", " + os::FormatBytes(fetched_.copied_bytes) + " copied from this machine";
+  if (fetched_.stored_bytes > 0) line += ", " + os::FormatBytes(fetched_.stored_bytes) + " were in the store";
+  context_.Print(line + "\n");
+  context_.Print("next: axon register " + package.ref.ToString() + "\n");
+}
+
+void Installer::PrintJson(const package::InstalledPackage& package, const char* what) const {
+  JsonWriter json;
+  json.BeginObject().Key("status").String(what).Key("ref").String(package.ref.ToString());
+  json.Key("commit").String(package.manifest.revision);
+  json.Key("format").String(package.manifest.execution_format);
+  json.Key("path").String(package.dir.string()).Key("size_bytes").Uint(package.size_bytes);
+  json.Key("downloaded_bytes")
+      .Uint(fetched_.downloaded_bytes)
+      .Key("resumed_bytes")
+      .Uint(fetched_.resumed_bytes);
+  json.Key("copied_bytes").Uint(fetched_.copied_bytes).Key("stored_bytes").Uint(fetched_.stored_bytes);
+  json.Key("download_seconds").Double(fetched_.download_s);
+  json.Key("seconds").Double(
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count());
+  json.EndObject();
+  context_.Print(json.str() + "\n");
+}
+
+}  // namespace
+
+void AddInstall(CLI::App& app, Context& context, int* exit_status) {
+  CLI::App* verb = app.add_subcommand("install", "Install a model from a hub, a folder or a file");
+  verb->alias("pull");
+  auto options = std::make_shared<InstallOptions>();
+  verb->add_option("SOURCE", options->source,
+                   "hf/NAME or hf/ORG/NAME, with @REVISION if wanted; or a path: ./folder, ./model.gguf")
+      ->required();
+  verb->add_option("--as", options->as, "name of a model installed from a path: NAMESPACE/NAME[@REVISION]");
+  AddSelectionOptions(verb, &options->select);
+  verb->add_flag("--force", options->force, "install again what is installed already");
+  verb->add_flag("--dry-run", options->dry_run, "show which files would be fetched, fetch nothing");
+  verb->add_flag("--json", options->json, "print the result as JSON");
+  verb->callback([&context, options, exit_status] { *exit_status = Installer(context, *options).Run(); });
+}
+
+}  // namespace mlos::axon

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// axon register: an installed model becomes one that mlos-core serves.
+#include <cstdio>
+#include <memory>
+
+#include "axon/format.h"
+#include "axon/registration.h"
+#include "axon/verbs.h"
+#include "base/json_writer.h"
+
+namespace mlos::axon {
+namespace {
+
+struct RegisterOptions {
+  std::string ref;
+  bool json = false;
+};
+
+int Register(Context& context, const RegisterOptions& options) {
+  if (const auto ref = package::ParseModelRef(options.ref); !ref.ok())
+    return context.FailUsage(ref.status().message());
+  const Result<package::InstalledPackage> package = context.FindInstalled(options.ref);
+  if (!package.ok()) return context.Fail(package.status());
+  const client::CoreClient core = context.Core();
+  const Result<client::ModelInfo> model = RegisterPackage(core, *package);
+  if (!model.ok()) return context.Fail(model.status().WithContext(package->ref.ToString()));
+  const std::string curl = CurlLine(core.endpoint(), *package);
+  if (options.json) {
+    JsonWriter json;
+    json.BeginObject()
+        .Key("model_id")
+        .String(package->ref.ToString())
+        .Key("plugin_id")
+        .String(model->plugin_id);
+    json.Key("load_ms").Double(model->load_ms).Key("endpoint").String(core.endpoint());
+    json.Key("curl").String(curl).EndObject();
+    context.Print(json.str() + "\n");
+    return kExitOk;
+  }
+  if (context.quiet) return kExitOk;
+  std::string line = "registered " + package->ref.ToString() + " at " + core.endpoint();
+  if (!model->plugin_id.empty()) line += ", plugin " + Plain(model->plugin_id);
+  if (model->load_ms > 0) {
+    char text[32];
+    std::snprintf(text, sizeof(text), "%.0f ms", model->load_ms);
+    line += ", loaded in " + std::string(text);
+  }
+  context.Print(line + "\nask it:\n  " + curl + "\n");
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddRegister(CLI::App& app, Context& context, int* exit_status) {
+  CLI::App* verb = app.add_subcommand("register", "Make mlos-core load an installed model and serve it");
+  auto options = std::make_shared<RegisterOptions>();
+  verb->add_option("MODEL", options->ref, "NAMESPACE/NAME[@REVISION]")->required();
+  verb->add_flag("--json", options->json, "print the result as JSON");
+  verb->callback([&context, options, exit_status] { *exit_status = Register(context, *options); });
+}
+
+}  // namespace mlos::axon

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "axon/registration.h"
+
+#include "axon/format.h"
+#include "base/checked.h"
+#include "base/json_writer.h"
+
+namespace mlos::axon {
+namespace {
+
+constexpr int64_t kMaxExampleValues = 64;
+
+// Elements with every free dimension 1; nothing when they are too many.
+std::optional<int64_t> ExampleElements(const TensorSpec& spec) {
+  int64_t elements = 1;
+  for (const int64_t dim : spec.shape) {
+    const std::optional<int64_t> product = CheckedMul(elements, dim < 0 ? int64_t{1} : dim);
+    if (!product || *product > kMaxExampleValues) return std::nullopt;
+    elements = *product;
+  }
+  return elements;
+}
+
+bool WriteExample(const TensorSpec& spec, JsonWriter* json) {
+  const std::optional<int64_t> elements = ExampleElements(spec);
+  if (!elements) return false;
+  // Token ids are not zero, and a sentence has more than one of them.
+  const bool free = elements == 1 && !spec.shape.empty();
+  json->Key(spec.name).BeginArray();
+  for (int64_t i = 0; i < (free ? 3 : *elements); ++i) {
+    if (spec.dtype == DType::kBool) {
+      json->Bool(true);
+    } else if (spec.dtype == DType::kBytes) {
+      json->String("a");
+    } else {
+      json->Int(1);
+    }
+  }
+  json->EndArray();
+  return true;
+}
+
+}  // namespace
+
+Result<client::ModelInfo> RegisterPackage(const client::CoreClient& core,
+                                          const package::InstalledPackage& package) {
+  client::RegisterModel model;
+  model.model_id = package.ref.ToString();
+  model.name = package.manifest.name;
+  model.framework = package.manifest.framework_name;
+  model.execution_format = package.manifest.execution_format;
+  model.path = package.dir.string();
+  model.description = package.manifest.description;
+  model.manifest_path = (package.dir / "manifest.yaml").string();
+  return core.Register(model);
+}
+
+std::string ExampleBody(const package::Manifest& manifest) {
+  if (manifest.execution_format == "gguf" && manifest.inputs.empty()) {
+    return R"({"prompt": "Once upon a time", "max_tokens": 32})";
+  }
+  if (manifest.text) return R"({"inputs": "a sentence"})";
+  JsonWriter json;
+  json.BeginObject();
+  for (const TensorSpec& spec : manifest.inputs) {
+    if (!spec.optional && !WriteExample(spec, &json)) return "";
+  }
+  json.EndObject();
+  return std::move(json).Take();
+}
+
+std::string CurlLine(const std::string& endpoint, const package::InstalledPackage& package) {
+  const std::string body = ExampleBody(package.manifest);
+  const std::string data = body.empty() ? "@input.json" : ShellQuote(body);
+  return "curl -X POST " + endpoint + client::ModelPath(package.ref.ToString()) +
+         "/inference -H 'Content-Type: application/json' -d " + data;
+}
+
+}  // namespace mlos::axon
