@@ -157,7 +157,9 @@ struct FakeHub::Impl {
     if (error || head_only) return !error;
     const int64_t limit = behaviour.drop_after >= 0 ? behaviour.drop_after : behaviour.stall_after;
     const size_t bytes = limit >= 0 ? std::min(body.size(), static_cast<size_t>(limit)) : body.size();
-    bytes_sent += asio::write(*socket, asio::buffer(body.data(), bytes), error);
+    // Counted before the write: the client may be done with the last byte before this thread runs again.
+    bytes_sent += bytes;
+    bytes_sent -= bytes - asio::write(*socket, asio::buffer(body.data(), bytes), error);
     if (error || behaviour.drop_after >= 0 || behaviour.chunked) return false;
     if (behaviour.stall_after >= 0) {
       const MutexLock lock(mu);
