@@ -6,10 +6,11 @@
 namespace mlos::convert {
 namespace {
 
-constexpr std::array kArchitectures = {&kBert, &kRoberta, &kXlmRoberta, &kCamembert};
+constexpr std::array kArchitectures = {&kBert, &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert,
+                                        &kMpnet, &kAlbert, &kElectra};
 
 constexpr std::array kHeads = {Head::kEncoder, Head::kMaskedLm, Head::kSequenceClassification,
-                               Head::kTokenClassification, Head::kQuestionAnswering};
+                               Head::kTokenClassification, Head::kQuestionAnswering, Head::kReplacedTokens};
 
 }  // namespace
 
@@ -25,6 +26,8 @@ std::string_view TaskName(Head head) {
       return "token-classification";
     case Head::kQuestionAnswering:
       return "question-answering";
+    case Head::kReplacedTokens:
+      return "replaced-token-detection";
   }
   return "";
 }

@@ -22,6 +22,7 @@ enum class Head {
   kSequenceClassification,  // text-classification
   kTokenClassification,     // token-classification
   kQuestionAnswering,       // question-answering
+  kReplacedTokens,          // replaced-token-detection: ELECTRA's discriminator
 };
 std::string_view TaskName(Head head);
 
@@ -68,5 +69,9 @@ extern const Architecture kBert;
 extern const Architecture kRoberta;
 extern const Architecture kXlmRoberta;
 extern const Architecture kCamembert;
+extern const Architecture kDistilBert;
+extern const Architecture kMpnet;
+extern const Architecture kAlbert;
+extern const Architecture kElectra;
 
 }  // namespace mlos::convert

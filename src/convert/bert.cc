@@ -11,14 +11,7 @@ namespace {
 
 void BuildEncoder(GraphBuilder& g, TextModel& m) {
   const TextSizes& s = m.sizes();
-  g.SetScope("embeddings");
-  Value x = Embedding(g, m.Base("embeddings.word_embeddings.weight"), m.ids(), s.vocabulary, s.width);
-  if (s.token_types > 0)
-    x = g.Op("Add", {x, m.TokenTypes(m.Base("embeddings.token_type_embeddings.weight"), s.width)});
-  const Value positions = m.PositionsFromStart();
-  x = g.Op("Add", {x, Embedding(g, m.Base("embeddings.position_embeddings.weight"), positions, s.positions,
-                                s.width)});
-  x = ToRows(g, LayerNorm(g, x, m.Base("embeddings.LayerNorm"), s.width, s.epsilon), s.width);
+  Value x = ToRows(g, m.BertEmbeddings(s.width), s.width);
   g.SetScope("mask");
   const Value bias = MaskToBias(g, m.mask());
   for (int64_t i = 0; i < s.layers; ++i) x = m.BertLayer(x, bias, "encoder.layer." + std::to_string(i));

@@ -256,10 +256,13 @@ Value GraphBuilder::Int(int64_t value) {
 }
 
 Value GraphBuilder::Ints(const std::vector<int64_t>& values) {
+  return IntTable("ints" + ShapeToString(values), values);
+}
+
+Value GraphBuilder::IntTable(const std::string& name, const std::vector<int64_t>& values) {
   std::string bytes(values.size() * sizeof(int64_t), '\0');
   if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
-  return Constant("ints" + ShapeToString(values), DType::kInt64, {static_cast<int64_t>(values.size())},
-                  bytes);
+  return Constant(name, DType::kInt64, {static_cast<int64_t>(values.size())}, bytes);
 }
 
 Status GraphBuilder::CheckAllUsed(const std::vector<IgnoreRule>& ignore, BuiltGraph* built) const {

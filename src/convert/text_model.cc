@@ -77,6 +77,17 @@ Value TextModel::TokenTypes(const std::string& table, int64_t width) {
   return Embedding(g_, table, types, sizes_.token_types, width);
 }
 
+Value TextModel::BertEmbeddings(int64_t width) {
+  g_.SetScope("embeddings");
+  const std::string p = Base("embeddings.");
+  Value x = Embedding(g_, p + "word_embeddings.weight", ids_, sizes_.vocabulary, width);
+  if (sizes_.token_types > 0) x = g_.Op("Add", {x, TokenTypes(p + "token_type_embeddings.weight", width)});
+  const Value positions = PositionsFromStart();
+  x = g_.Op("Add",
+            {x, Embedding(g_, p + "position_embeddings.weight", positions, sizes_.positions, width)});
+  return LayerNorm(g_, x, p + "LayerNorm", width, sizes_.epsilon);
+}
+
 Value TextModel::BertLayer(const Value& x, const Value& bias, const std::string& name) {
   const std::string scope = Base(name);
   const std::string p = scope + ".";

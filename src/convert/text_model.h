@@ -68,6 +68,9 @@ class TextModel {
   // Declares token_type_ids and gives their embeddings, [batch, sequence, width].
   Value TokenTypes(const std::string& table, int64_t width);
 
+  // BERT's embeddings: words, token types (when there are any) and learned positions, normed. [batch, sequence, width].
+  Value BertEmbeddings(int64_t width);
+
   // One post-norm layer whose tensors are named as BERT names them, under `name` ("encoder.layer.0"). x: rows.
   Value BertLayer(const Value& x, const Value& bias, const std::string& name);
   // The encoder's answer.

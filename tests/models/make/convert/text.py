@@ -48,7 +48,7 @@ def answers(model, inputs, outputs, pad, types, longest, forward=None):
     for name, given, open_rows in text_inputs(pad, types, longest):
         with torch.no_grad():
             answer = forward(given) if forward else model(**given)
-        cases.append((name, given, {key: answer[key] for key in outputs}, open_rows))
+        cases.append((name, given, {key.replace("prediction_logits", "logits"): answer[key] for key in outputs}, open_rows))
     return cases
 
 
@@ -61,6 +61,10 @@ def outputs_of(model):
     for head, outputs in OUTPUTS.items():
         if name.endswith(head):
             return outputs
+    if name == "ElectraForPreTraining":
+        return ["logits"]
+    if name.endswith("ForPreTraining"):
+        return ["prediction_logits"]
     return ["last_hidden_state", "pooler_output"] if getattr(model, "pooler", None) is not None else ["last_hidden_state"]
 
 
@@ -116,10 +120,72 @@ def roberta():
     text_case("camembert-mlm-pad3", transformers.CamembertForMaskedLM(config(pad_token_id=3, max_position_embeddings=17)), 109, 3)
 
 
+def distilbert():
+    config = lambda **changes: transformers.DistilBertConfig(**{**dict(
+        vocab_size=VOCABULARY, dim=16, n_layers=2, n_heads=2, hidden_dim=20, max_position_embeddings=16,
+        attn_implementation="eager", pad_token_id=0), **changes})
+    text_case("distilbert-base", transformers.DistilBertModel(config(dim=15, n_heads=5)), 201, 0)
+    model = transformers.DistilBertForMaskedLM(config())
+    text_case("distilbert-mlm", model, 202, 0, keep=without("vocab_projector.weight"),
+              also=("feature-extraction", model.distilbert, ["last_hidden_state"]))
+    text_case("distilbert-mlm-untied", transformers.DistilBertForMaskedLM(
+        config(tie_word_embeddings=False, activation="relu")), 203, 0)
+    text_case("distilbert-cls", transformers.DistilBertForSequenceClassification(config(num_labels=2)), 204, 0,
+              full_config=True)
+    text_case("distilbert-tokens", transformers.DistilBertForTokenClassification(config(num_labels=4)), 205, 0)
+    text_case("distilbert-qa", transformers.DistilBertForQuestionAnswering(config()), 206, 0, dtype=torch.float16)
+
+
+def mpnet():
+    config = lambda **changes: transformers.MPNetConfig(**sizes(layer_norm_eps=1e-5, **changes))
+    # Long enough for every bucket of the distances.
+    text_case("mpnet-base-long", transformers.MPNetModel(config(
+        hidden_size=15, num_attention_heads=3, max_position_embeddings=144)), 301, 1, longest=140)
+    model = transformers.MPNetForMaskedLM(config())
+    text_case("mpnet-mlm", model, 302, 1, keep=without("lm_head.decoder"),
+              also=("feature-extraction", model.mpnet, ["last_hidden_state"]))
+    text_case("mpnet-cls", transformers.MPNetForSequenceClassification(config(num_labels=3, hidden_act="gelu_new")), 303, 1,
+              full_config=True)
+    text_case("mpnet-tokens", transformers.MPNetForTokenClassification(config(num_labels=4)), 304, 1, dtype=torch.bfloat16)
+    text_case("mpnet-qa", transformers.MPNetForQuestionAnswering(config()), 305, 1)
+
+
+def albert():
+    config = lambda **changes: transformers.AlbertConfig(**sizes(
+        **{**dict(embedding_size=10, type_vocab_size=2, pad_token_id=0), **changes}))
+    text_case("albert-base-groups", transformers.AlbertModel(config(
+        hidden_size=15, num_attention_heads=3, num_hidden_layers=5, num_hidden_groups=2, inner_group_num=2)), 401, 0, types=2)
+    model = transformers.AlbertForMaskedLM(config())
+    text_case("albert-mlm", model, 402, 0, types=2, keep=without("predictions.decoder"),
+              also=("feature-extraction", model.albert, ["last_hidden_state"]))
+    text_case("albert-pretraining", transformers.AlbertForPreTraining(config(hidden_act="gelu")), 403, 0, types=2)
+    text_case("albert-cls", transformers.AlbertForSequenceClassification(config(num_labels=3, num_hidden_layers=3)), 404, 0,
+              types=2, full_config=True)
+    text_case("albert-tokens", transformers.AlbertForTokenClassification(config(num_labels=4)), 405, 0, types=2)
+    text_case("albert-qa", transformers.AlbertForQuestionAnswering(config()), 406, 0, types=2, dtype=torch.float16)
+
+
+def electra():
+    config = lambda **changes: transformers.ElectraConfig(**sizes(
+        **{**dict(embedding_size=10, type_vocab_size=2, pad_token_id=0), **changes}))
+    text_case("electra-base", transformers.ElectraModel(config(hidden_size=15, num_attention_heads=5)), 501, 0, types=2)
+    text_case("electra-base-same-width", transformers.ElectraModel(config(embedding_size=16, type_vocab_size=3)), 502, 0,
+              types=3, dtype=torch.bfloat16)
+    model = transformers.ElectraForMaskedLM(config(hidden_act="relu"))
+    text_case("electra-mlm", model, 503, 0, types=2, keep=without("generator_lm_head.weight"),
+              also=("feature-extraction", model.electra, ["last_hidden_state"]))
+    text_case("electra-discriminator", transformers.ElectraForPreTraining(config(hidden_act="gelu_new")), 504, 0, types=2)
+    text_case("electra-cls", transformers.ElectraForSequenceClassification(config(num_labels=3)), 505, 0, types=2,
+              full_config=True)
+    text_case("electra-tokens", transformers.ElectraForTokenClassification(config(num_labels=4)), 506, 0, types=2)
+    text_case("electra-qa", transformers.ElectraForQuestionAnswering(config()), 507, 0, types=2)
+
+
 def main():
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    roberta()
+    for family in (roberta, distilbert, mpnet, albert, electra):
+        family()
 
 
 if __name__ == "__main__":
