@@ -64,4 +64,4 @@ if [ ${#failed[@]} -gt 0 ]; then
   echo "FAILED: ${failed[*]}"
   exit 1
 fi
-echo "all tests passed"
+if [ -n "$filter" ]; then echo "all tests that match '$filter' passed"; else echo "all tests passed"; fi
