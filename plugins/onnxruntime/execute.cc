@@ -183,9 +183,7 @@ smi_code Run::Send() const {
 void Configure(const smi_model& model, Ort::RunOptions& options) {
   // Errors go to the caller, who has them once and with what was asked.
   options.SetRunLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);
-  if (model.options.arena == ModelOptions::Arena::kShrink) {
-    options.AddConfigEntry(kOrtRunOptionsConfigEnableMemoryArenaShrinkage, "cpu:0");
-  }
+  if (model.shrink_arena) options.AddConfigEntry(kOrtRunOptionsConfigEnableMemoryArenaShrinkage, "cpu:0");
 }
 
 smi_code Work(Run& run, smi_call& call, int64_t deadline_ns, smi_timing& timing, smi_error& error) {

@@ -12,6 +12,8 @@ namespace mlos_ort {
 namespace {
 
 constexpr uint64_t kMiB = 1024 * 1024;
+// From here on what the arena would keep is worth the time it takes to give it back (README.md).
+constexpr uint64_t kShrinkFromParameters = 1'000'000;
 
 Ort::SessionOptions SessionOptions(const smi_plugin& plugin, const smi_load_params& params, const ModelOptions& options) {
   Ort::SessionOptions out;
@@ -32,6 +34,11 @@ Ort::SessionOptions SessionOptions(const smi_plugin& plugin, const smi_load_para
     out.DisableMemPattern();
   }
   return out;
+}
+
+bool ShrinksArena(ModelOptions::Arena arena, uint64_t parameters) {
+  if (arena == ModelOptions::Arena::kAuto) return parameters >= kShrinkFromParameters;
+  return arena == ModelOptions::Arena::kShrink;
 }
 
 const smi_load_params& Checked(const smi_load_params* params) {
@@ -118,6 +125,8 @@ smi_model::smi_model(smi_plugin* owner, const smi_load_params& params)
   input_specs.Fill(inputs);
   output_specs.Fill(outputs);
   output_shapes = mlos_ort::OutputShapes(inputs, outputs);
+
+  shrink_arena = mlos_ort::ShrinksArena(options.arena, file.parameters);
 
   info.struct_size = sizeof info;
   info.capabilities = SMI_CAP_EXECUTE | SMI_CAP_CANCEL | SMI_CAP_CONCURRENT;

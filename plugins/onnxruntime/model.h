@@ -74,6 +74,7 @@ struct smi_model {
   // Constant after construction.
   smi_plugin* const plugin;
   const mlos_ort::ModelOptions options;
+  bool shrink_arena = false;  // after each call
   Ort::Session session{nullptr};
   std::vector<mlos_ort::Port> inputs;
   std::vector<mlos_ort::Port> outputs;

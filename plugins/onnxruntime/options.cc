@@ -74,7 +74,10 @@ ModelOptions ParseModelOptions(const smi_option* options, uint32_t n_options) {
       out.prepack = Switch(options[i]);
     } else if (name == "arena") {
       using Arena = ModelOptions::Arena;
-      out.arena = Choice<Arena>(options[i], {{"on", Arena::kOn}, {"off", Arena::kOff}, {"shrink", Arena::kShrink}});
+      out.arena = Choice<Arena>(options[i], {{"auto", Arena::kAuto},
+                                             {"on", Arena::kOn},
+                                             {"off", Arena::kOff},
+                                             {"shrink", Arena::kShrink}});
     } else {
       UnknownOption(options[i], "optimization, prepack, arena");
     }

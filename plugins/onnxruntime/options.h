@@ -23,10 +23,11 @@ struct PluginOptions {
 
 // For load().
 struct ModelOptions {
-  enum class Arena { kOn, kOff, kShrink };
+  // kAuto: kShrink for models of a million parameters and more, else kOn.
+  enum class Arena { kAuto, kOn, kOff, kShrink };
   GraphOptimizationLevel optimization = ORT_ENABLE_ALL;
   bool prepack = true;
-  Arena arena = Arena::kOn;
+  Arena arena = Arena::kAuto;
 };
 
 // Throws Failure (SMI_INVALID_ARGUMENT) naming the option and the values it takes.

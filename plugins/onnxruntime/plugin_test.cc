@@ -39,6 +39,20 @@ class OnnxTest : public ::testing::Test {
   Plugin plugin_{kLibrary};
 };
 
+// First in this file, because the engine decides when its first environment is made.
+TEST(OnnxTelemetryTest, WritesNoUsageDataIntoTheUsersFolders) {
+  std::string pattern = (std::filesystem::temp_directory_path() / "mlos_home_XXXXXX").string();
+  const std::filesystem::path home = mkdtemp(pattern.data());
+  for (const char* name : {"HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"}) setenv(name, home.c_str(), 1);
+  {
+    const Plugin plugin(kLibrary);
+    const Model model = plugin.Load(kModels / "identity_rank0.onnx");
+    EXPECT_EQ(model.Execute({Tensor::Of<float>("x", SMI_FP32, kScalar, {1})}).code, SMI_OK);
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(home));
+  std::filesystem::remove_all(home);
+}
+
 // --- dtypes and shapes -----------------------------------------------------------------------------------------
 
 struct DTypeCase {
@@ -115,7 +129,9 @@ void Flatten(simdjson::dom::element json, size_t depth, std::vector<double>* val
 
 template <typename T>
 std::vector<T> Cast(const std::vector<double>& values) {
-  return std::vector<T>(values.begin(), values.end());
+  std::vector<T> out;
+  for (const double value : values) out.push_back(static_cast<T>(value));
+  return out;
 }
 
 TEST_F(OnnxTest, AnswersWhatNumpyAnswers) {
@@ -317,7 +333,7 @@ TEST_F(OnnxLoadTest, AnswersTheSameWithEveryOption) {
   const Outcome plain = Load("sequence.onnx").Execute(inputs);
   ASSERT_EQ(plain.code, SMI_OK);
   for (const Options& options : std::vector<Options>{{{"optimization", "off"}}, {{"prepack", "off"}}, {{"arena", "off"}},
-                                                     {{"arena", "shrink"}}, {{"optimization", "basic"}, {"arena", "on"}}}) {
+                                                     {{"arena", "shrink"}}, {{"arena", "auto"}}, {{"optimization", "basic"}, {"arena", "on"}}}) {
     const Outcome outcome = Load("sequence.onnx", options).Execute(inputs);
     ASSERT_EQ(outcome.code, SMI_OK) << options[0].first << outcome.message;
     EXPECT_EQ(outcome.outputs[0].bytes, plain.outputs[0].bytes) << options[0].first;
@@ -351,6 +367,41 @@ TEST(OnnxOpenTest, TakesThreadsAndSpin) {
   const Model model = plugin.Load(kModels / "two_inputs.onnx");
   EXPECT_EQ(model.info().n_inputs, 2U);
   EXPECT_EQ(std::string(plugin.info().engine_version.data, plugin.info().engine_version.size).substr(0, 2), "1.");
+}
+
+size_t ThreadsOfThisProcess() {
+  size_t count = 0;
+  for ([[maybe_unused]] const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) ++count;
+  return count;
+}
+
+TEST(OnnxOpenTest, SharesOnePoolOfThreadsAmongAllModels) {
+  const size_t before = ThreadsOfThisProcess();
+  const Plugin plugin(kLibrary, {{"threads", "3"}});
+  // The calling thread is the third.
+  EXPECT_EQ(ThreadsOfThisProcess(), before + 2);
+  std::vector<Model> models;
+  for (int i = 0; i < 5; ++i) models.push_back(plugin.Load(kModels / "two_inputs.onnx"));
+  EXPECT_EQ(ThreadsOfThisProcess(), before + 2);
+}
+
+TEST(OnnxOpenTest, GivesAModelThatMayUseOneThreadNoneOfItsOwn) {
+  const Plugin plugin(kLibrary, {{"threads", "3"}});
+  const size_t before = ThreadsOfThisProcess();
+  const std::string path = (kModels / "two_inputs.onnx").string();
+  smi_load_params params = Plugin::LoadParams(path, {});
+  smi_error error = smi_test::NoError();
+  for (const uint32_t n_threads : {1U, 2U}) {
+    params.n_threads = n_threads;
+    smi_model* loaded = nullptr;
+    ASSERT_EQ(plugin.api().load(plugin.get(), &params, &loaded, &error), SMI_OK) << error.message;
+    const Model model(&plugin.api(), loaded);
+    EXPECT_EQ(ThreadsOfThisProcess(), before + n_threads - 1);
+    EXPECT_EQ(model.Execute({Tensor::Of<float>("left", SMI_FP32, {1, 3}, {1, 2, 3}),
+                             Tensor::Of<int64_t>("right", SMI_INT64, {1, 3}, {1, 2, 3})})
+                  .code,
+              SMI_OK);
+  }
 }
 
 // --- running ---------------------------------------------------------------------------------------------------
