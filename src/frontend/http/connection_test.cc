@@ -17,11 +17,11 @@ const char kVector[] = R"({"x": [1, 2.5]})";
 
 HttpConfig Impatient() {
   HttpConfig config;
-  config.limits.head_timeout = milliseconds(60);
-  config.limits.body_timeout = milliseconds(60);
-  config.limits.idle_timeout = milliseconds(60);
-  config.limits.write_timeout = milliseconds(60);
-  config.limits.linger_timeout = milliseconds(60);
+  config.limits.head_timeout = milliseconds(250);
+  config.limits.body_timeout = milliseconds(250);
+  config.limits.idle_timeout = milliseconds(250);
+  config.limits.write_timeout = milliseconds(250);
+  config.limits.linger_timeout = milliseconds(250);
   return config;
 }
 
@@ -137,10 +137,9 @@ TEST_F(HttpServerTest, AStreamThatNobodyReadsIsCancelled) {
 }
 
 TEST_F(HttpServerTest, ALargeAnswerThatNobodyReadsEndsTheConnection) {
-  HttpConfig config = Impatient();
-  config.limits.idle_timeout = std::chrono::seconds(60);
-  ModelInterface model = Vector();
-  service_.AddModel("t/huge@1", model, [](Request, const Sink& sink) {
+  HttpConfig config;
+  config.limits.write_timeout = milliseconds(500);
+  service_.AddModel("t/huge@1", Vector(), [](Request, const Sink& sink) {
     Response response;
     response.outputs.push_back({"y", Tensor::Allocate(DType::kUint8, {8 << 20}).value()});
     std::ranges::fill(response.outputs[0].tensor.data(), std::byte{100});
@@ -149,11 +148,18 @@ TEST_F(HttpServerTest, ALargeAnswerThatNobodyReadsEndsTheConnection) {
   Start(config);
   RawClient reader = Connect();
   EXPECT_GT(reader.Ask(Infer("huge", kVector)).body.size(), size_t{32} << 20);
+  reader.Close();
   RawClient idle = Connect();
   idle.Send(Infer("huge", kVector));
-  // Reading begins after the server gave up: the answer is cut short.
   ASSERT_TRUE(idle.ReadUntil("\r\n\r\n"));
-  std::this_thread::sleep_for(milliseconds(400));
+  // Reading goes on after the server gave up: the answer is cut short.
+  RawClient observer = Connect();
+  RawResponse metrics;
+  for (int i = 0; i < 2000 && metrics.body.find("mlos_http_connections 1\n") == std::string::npos; ++i) {
+    std::this_thread::sleep_for(milliseconds(10));
+    metrics = observer.Ask(Get("/metrics"));
+  }
+  EXPECT_THAT(metrics.body, HasSubstr("mlos_http_connections 1\n"));
   EXPECT_EQ(idle.Read().status, 0);
 }
 
