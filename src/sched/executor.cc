@@ -27,12 +27,14 @@ Executor::~Executor() {
 void Executor::Submit(Task task) {
   if (TakeInlineSlot(task)) {
     task.run();
+    bool waiting = false;
     {
       MutexLock lock(mu_);
       --running_;
+      waiting = queued_ > 0;
     }
-    // A task may have queued up behind the inline one.
-    work_.NotifyOne();
+    // A task may have queued up behind the inline one. A wake for nothing costs more than a short model.
+    if (waiting) work_.NotifyOne();
     return;
   }
   Status refused;
