@@ -83,6 +83,7 @@ class Builder {
   Status ConvertWeights();
   Status Inspect(const std::string& path, const std::string& format);
   void FillFramework();
+  void NoteUnused(const std::vector<std::string>& tensors);
   void FillText();
   void FillPooling(const preprocess::SentenceConfig& config, package::TextSpec* text);
   void FillRequirements();
@@ -139,6 +140,15 @@ void Builder::FillFramework() {
   }
 }
 
+void Builder::NoteUnused(const std::vector<std::string>& tensors) {
+  constexpr size_t kShown = 3;
+  if (tensors.empty()) return;
+  std::string line = "not needed from the checkpoint: ";
+  for (size_t i = 0; i < std::min(tensors.size(), kShown); ++i) line += (i == 0 ? "" : ", ") + tensors[i];
+  if (tensors.size() > kShown) line += " and " + std::to_string(tensors.size() - kShown) + " more";
+  Note(line);
+}
+
 Status Builder::ConvertWeights() {
   FillFramework();
   const Result<convert::ConvertResult> converted =
@@ -169,7 +179,7 @@ Status Builder::ConvertWeights() {
   manifest_.conversion = std::move(conversion);
   Note("converted " + converted->architecture + " (" + converted->task + ") to ONNX: " + kConvertedModel +
        ", " + os::FormatBytes(graph.size_bytes) + "; the weights stay where they are");
-  for (const std::string& tensor : converted->ignored_tensors) Note("not used: " + tensor);
+  NoteUnused(converted->ignored_tensors);
   return OkStatus();
 }
 

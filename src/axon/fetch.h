@@ -20,7 +20,7 @@ struct FetchReport {
   uint64_t resumed_bytes = 0;  // an earlier, killed try had brought them
   uint64_t copied_bytes = 0;   // from this machine: a local folder, a Hugging Face cache
   uint64_t stored_bytes = 0;   // the store had them already
-  double download_s = 0;
+  double download_s = 0;       // from the first request until the last digest was known
 };
 
 struct FetchOptions {

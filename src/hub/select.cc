@@ -36,6 +36,12 @@ std::string_view DirName(std::string_view path) {
   return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 
+std::string_view ExtensionOf(std::string_view path) {
+  const std::string_view name = BaseName(path);
+  const size_t dot = name.rfind('.');
+  return dot == std::string_view::npos ? std::string_view() : name.substr(dot);
+}
+
 bool MatchesAny(const std::vector<std::string>& patterns, const std::string& path) {
   return std::any_of(patterns.begin(), patterns.end(),
                      [&](const std::string& p) { return GlobMatches(p, path); });
@@ -144,7 +150,7 @@ void Selector::AddShards(const std::string& first, std::vector<std::string>* wei
   for (const auto& [path, file] : files_) {
     if (path == first || shard.parts == 0) continue;
     const Shard other = ShardOf(path);
-    const bool same_kind = path.substr(path.rfind('.')) == first.substr(first.rfind('.'));
+    const bool same_kind = ExtensionOf(path) == ExtensionOf(first);
     if (other.parts == shard.parts && other.stem == shard.stem && same_kind) weights->push_back(path);
   }
 }

@@ -82,7 +82,8 @@ TEST(SelectTest, GgufTakesThePreferredQuantisationOnly) {
 }
 
 TEST(SelectTest, SplitGgufMustBeWhole) {
-  const auto whole = Select({"m-q4_0-00001-of-00002.gguf", "m-q4_0-00002-of-00002.gguf", "m-q8_0.gguf"});
+  const auto whole =
+      Select({"LICENSE", "m-q4_0-00001-of-00002.gguf", "m-q4_0-00002-of-00002.gguf", "m-q8_0.gguf"});
   ASSERT_TRUE(whole.ok());
   EXPECT_THAT(whole->weights, ElementsAre("m-q4_0-00001-of-00002.gguf", "m-q4_0-00002-of-00002.gguf"));
   EXPECT_EQ(Select({"m-q4_0-00001-of-00002.gguf"}).status().code(), Code::kDataLoss);
