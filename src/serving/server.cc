@@ -224,14 +224,17 @@ Result<ModelStatus> Server::RegisterModel(const RegisterRequest& request) {
   if (path.empty() && !request.manifest_path.empty()) path = std::filesystem::path(request.manifest_path).parent_path();
   if (path.empty()) return InvalidArgument("path is missing: the package folder or the model file");
   if (!path.is_absolute()) return InvalidArgument("path '" + path.string() + "' is not absolute");
-  MLOS_RETURN_IF_ERROR(registry_
-                           ->Register({.id = id,
-                                       .path = path.lexically_normal().string(),
-                                       .plugin_id = request.plugin_id,
-                                       .execution_format = request.execution_format,
-                                       .framework = request.framework,
-                                       .description = request.description})
-                           .status());
+  const Status loaded = registry_
+                            ->Register({.id = id,
+                                        .path = path.lexically_normal().string(),
+                                        .plugin_id = request.plugin_id,
+                                        .execution_format = request.execution_format,
+                                        .framework = request.framework,
+                                        .description = request.description})
+                            .status();
+  // A damaged file that the client names is the client's to mend, not a fault of the server's.
+  if (loaded.code() == Code::kDataLoss) return Unprocessable(loaded.message());
+  if (!loaded.ok()) return loaded;
   return GetModel(id);
 }
 

@@ -145,6 +145,11 @@ TEST_F(ServerTest, TheLastHandleMayBeDroppedInsideThePluginsOwnCall) {
   EXPECT_EQ(state_.alive, 0);
 }
 
+TEST_F(ServerTest, ADamagedModelIsTheClientsToMend) {
+  state_.before_load = [] { return DataLoss("truncated"); };
+  EXPECT_EQ(server_->RegisterModel({.model_id = "t/y", .path = kModelFile}).status().code(), Code::kUnprocessable);
+}
+
 TEST_F(ServerTest, RegistrationWantsAnIdAndAnAbsolutePath) {
   EXPECT_EQ(server_->RegisterModel({.path = kModelFile}).status().message(), "model_id is missing");
   EXPECT_EQ(server_->RegisterModel({.model_id = "t/y"}).status().code(), Code::kInvalidArgument);

@@ -134,7 +134,7 @@ def test_a_model_that_does_not_load_is_not_registered(core, home, models, tmp_pa
     data = (models / "digits/model.onnx").read_bytes()
     (broken / "model.onnx").write_bytes(data[: len(data) // 2])
     answer = core.post("/models/register", {"model_id": "local/broken@latest", "path": str(broken / "model.onnx")})
-    assert answer.status in (400, 422, 500), answer
+    assert answer.status == 422, answer
     assert "model.onnx" in answer.json["message"]
     assert core.get("/models").json["models"] == []
 
