@@ -6,11 +6,12 @@
 namespace mlos::convert {
 namespace {
 
-constexpr std::array kArchitectures = {&kBert, &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert,
-                                        &kMpnet, &kAlbert, &kElectra};
+constexpr std::array kArchitectures = {&kBert,  &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert,
+                                       &kMpnet, &kAlbert,  &kElectra,    &kDebertaV2};
 
-constexpr std::array kHeads = {Head::kEncoder, Head::kMaskedLm, Head::kSequenceClassification,
-                               Head::kTokenClassification, Head::kQuestionAnswering, Head::kReplacedTokens};
+constexpr std::array kHeads = {
+    Head::kEncoder,           Head::kMaskedLm,      Head::kSequenceClassification, Head::kTokenClassification,
+    Head::kQuestionAnswering, Head::kReplacedTokens};
 
 }  // namespace
 

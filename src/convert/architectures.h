@@ -73,5 +73,6 @@ extern const Architecture kDistilBert;
 extern const Architecture kMpnet;
 extern const Architecture kAlbert;
 extern const Architecture kElectra;
+extern const Architecture kDebertaV2;
 
 }  // namespace mlos::convert

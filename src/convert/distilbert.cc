@@ -45,12 +45,11 @@ Value Layer(GraphBuilder& g, const TextModel& m, const Value& x, const Value& bi
   const Value mixed =
       Attention(g, m.layout(), s.heads, project("q_lin"), project("k_lin"), project("v_lin"), bias);
   const Value attended = Dense(g, mixed, p + "attention.out_lin", s.width, s.width);
-  const Value normed =
-      LayerNorm(g, g.Op("Add", {attended, x}), p + "sa_layer_norm", s.width, s.epsilon);
+  const Value normed = LayerNorm(g, g.Op("Add", {attended, x}), p + "sa_layer_norm", s.width, s.epsilon);
   g.SetScope(p + "ffn");
   const Value inner = Dense(g, normed, p + "ffn.lin1", s.width, s.intermediate);
-  const Value outer = Dense(g, Activation(g, inner, s.activation, s.activation_key), p + "ffn.lin2",
-                            s.intermediate, s.width);
+  const Value outer =
+      Dense(g, Activation(g, inner, s.activation, s.activation_key), p + "ffn.lin2", s.intermediate, s.width);
   return LayerNorm(g, g.Op("Add", {outer, normed}), p + "output_layer_norm", s.width, s.epsilon);
 }
 

@@ -40,9 +40,9 @@ Value RelativeBias(GraphBuilder& g, TextModel& m, int64_t buckets) {
   const Value distance =
       g.Op("Sub", {g.Op("Unsqueeze", {positions, g.Ints({0})}), g.Op("Unsqueeze", {positions, g.Ints({1})})});
   const Value near = g.Op("Clip", {distance, g.Int(-kMaxDistance), g.Int(kMaxDistance)});
-  const Value bucket = g.Op(
-      "Gather", {g.IntTable("mpnet_buckets", table), g.Op("Add", {near, g.Int(kMaxDistance)})},
-      {{"axis", int64_t{0}}});
+  const Value bucket =
+      g.Op("Gather", {g.IntTable("mpnet_buckets", table), g.Op("Add", {near, g.Int(kMaxDistance)})},
+           {{"axis", int64_t{0}}});
   const Value bias =
       Embedding(g, m.Base("encoder.relative_attention_bias.weight"), bucket, buckets, m.sizes().heads);
   return g.Op("Unsqueeze",
@@ -112,9 +112,8 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   TextSizes sizes;
   sizes.vocabulary = 30527;
   MLOS_ASSIGN_OR_RETURN(sizes, ReadTextSizes(context.config, sizes));
-  MLOS_ASSIGN_OR_RETURN(
-      const int64_t buckets,
-      context.config.Int("relative_attention_num_buckets", kBuckets, kBuckets, 1 << 20));
+  MLOS_ASSIGN_OR_RETURN(const int64_t buckets,
+                        context.config.Int("relative_attention_num_buckets", kBuckets, kBuckets, 1 << 20));
   if (sizes.positions <= kPad + 1) {
     return DataLoss("config.json: 'max_position_embeddings' " + std::to_string(sizes.positions) +
                     " leaves no position behind that of padding");

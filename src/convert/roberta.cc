@@ -25,7 +25,8 @@ Result<RobertaSizes> ReadSizes(const Config& config, int64_t vocabulary) {
     return DataLoss("config.json: 'max_position_embeddings' " + std::to_string(s.text.positions) +
                     " leaves no position behind 'pad_token_id' " + std::to_string(s.pad));
   }
-  if (s.text.token_types < 1) return Unimplemented("config.json: 'type_vocab_size' is 0; supported: 1 or more");
+  if (s.text.token_types < 1)
+    return Unimplemented("config.json: 'type_vocab_size' is 0; supported: 1 or more");
   return s;
 }
 

@@ -83,8 +83,7 @@ Value TextModel::BertEmbeddings(int64_t width) {
   Value x = Embedding(g_, p + "word_embeddings.weight", ids_, sizes_.vocabulary, width);
   if (sizes_.token_types > 0) x = g_.Op("Add", {x, TokenTypes(p + "token_type_embeddings.weight", width)});
   const Value positions = PositionsFromStart();
-  x = g_.Op("Add",
-            {x, Embedding(g_, p + "position_embeddings.weight", positions, sizes_.positions, width)});
+  x = g_.Op("Add", {x, Embedding(g_, p + "position_embeddings.weight", positions, sizes_.positions, width)});
   return LayerNorm(g_, x, p + "LayerNorm", width, sizes_.epsilon);
 }
 
@@ -104,7 +103,7 @@ Value TextModel::BertLayer(const Value& x, const Value& bias, const std::string&
   g_.SetScope(scope + "/feed_forward");
   const Value inner = Dense(g_, normed, p + "intermediate.dense", width, sizes_.intermediate);
   const Value outer = Dense(g_, Activation(g_, inner, sizes_.activation, sizes_.activation_key),
-                             p + "output.dense", sizes_.intermediate, width);
+                            p + "output.dense", sizes_.intermediate, width);
   return LayerNorm(g_, g_.Op("Add", {outer, normed}), p + "output.LayerNorm", width, sizes_.epsilon);
 }
 

@@ -139,8 +139,7 @@ TEST_P(CaseGoldenTest, EqualsPyTorch) {
 
 std::string TestName(const ::testing::TestParamInfo<std::string>& folder) {
   std::string name = folder.param;
-  std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  std::replace_if(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   return name;
 }
 

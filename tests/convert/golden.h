@@ -66,7 +66,7 @@ inline std::vector<GoldenCase> ReadGolden(const std::filesystem::path& file) {
 // Every value finite, and within 2e-5 of the largest wanted one where the framework says what it is. Returns the worst
 // difference as a part of that largest value (at least 1).
 inline float ExpectClose(const std::string& what, const FloatTensor& wanted, const FloatTensor& got,
-                 const std::set<int64_t>& finite_only) {
+                         const std::set<int64_t>& finite_only) {
   EXPECT_EQ(wanted.shape, got.shape) << what;
   EXPECT_EQ(wanted.values.size(), got.values.size()) << what;
   if (wanted.values.empty() || wanted.values.size() != got.values.size()) return 1;

@@ -4,10 +4,12 @@
 The folders differ on purpose in what checkpoints differ in: prefix or none, tied decoder in the file or not, defaults left out
 of config.json or written out, odd head counts, other activations, other padding ids, f16 and bf16 weights.
 """
+import json
+
 import torch
 import transformers
 
-from common import randomise, start_case, write_config, write_golden, write_tensors
+from common import OUT, randomise, start_case, write_config, write_golden, write_tensors
 
 VOCABULARY = 30
 
@@ -181,10 +183,70 @@ def electra():
     text_case("electra-qa", transformers.ElectraForQuestionAnswering(config()), 507, 0, types=2)
 
 
+def deberta():
+    config = lambda **changes: transformers.DebertaV2Config(**sizes(**{**dict(pad_token_id=0), **changes}))
+    # As v3: log buckets, shared projections, normed table, no positions in the embeddings. Longer than the last bucket.
+    v3 = dict(relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True,
+              pos_att_type="p2c|c2p", position_biased_input=False, max_position_embeddings=32)
+    text_case("deberta-v3-base", transformers.DebertaV2Model(config(**{**v3, "hidden_size": 15, "num_attention_heads": 3})), 701,
+              0, longest=45)
+    model = transformers.DebertaV2ForMaskedLM(config(**v3))
+    text_case("deberta-v3-mlm", model, 702, 0, keep=without("cls.predictions.decoder"),
+              also=("feature-extraction", model.deberta, ["last_hidden_state"]))
+    text_case("deberta-v3-mlm-new-head", transformers.DebertaV2ForMaskedLM(config(**v3, legacy=False)), 703, 0)
+    text_case("deberta-v3-cls", transformers.DebertaV2ForSequenceClassification(config(**v3, num_labels=3)), 704, 0,
+              full_config=True)
+    # As v2-xlarge: a convolution; narrow embeddings, token types, positions everywhere, projections of their own.
+    text_case("deberta-v2-tokens-conv", transformers.DebertaV2ForTokenClassification(config(
+        relative_attention=True, pos_att_type=["c2p", "p2c"], conv_kernel_size=3, conv_act="gelu", conv_groups=2,
+        embedding_size=10, type_vocab_size=2, num_labels=4, max_relative_positions=5)), 705, 0, types=2)
+    text_case("deberta-v2-qa", transformers.DebertaV2ForQuestionAnswering(config(
+        relative_attention=True, pos_att_type=["c2p"], position_buckets=6, max_relative_positions=12)), 706, 0,
+        dtype=torch.float16)
+    text_case("deberta-v2-absolute", transformers.DebertaV2Model(config()), 707, 0)
+
+
+def sentence_case(name, model, seed, pad, types, pooling, normalise):
+    """A sentence-transformers repository over the encoder; its own modules give the answers."""
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+    modules = [Pooling(model.config.hidden_size, pooling_mode=pooling)] + ([Normalize()] if normalise else [])
+
+    def forward(given):
+        hidden = model(**given).last_hidden_state
+        features = {"token_embeddings": hidden, "attention_mask": given["attention_mask"]}
+        for module in modules:
+            features = module(features)
+        # A row without tokens has no maximum; its numbers are open.
+        return {"token_embeddings": hidden, "sentence_embedding": torch.nan_to_num(features["sentence_embedding"], neginf=0)}
+
+    text_case(name, model, seed, pad, types=types)
+    folder = OUT / name
+    write_golden(folder, answers(model, folder, ["token_embeddings", "sentence_embedding"], pad, types, 11, forward))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(
+        {"word_embedding_dimension": model.config.hidden_size, f"pooling_mode_{pooling}_token{'s' * (pooling != 'cls')}": True})
+        + "\n")
+    kinds = ["Transformer", "Pooling"] + ["Normalize"] * normalise
+    (folder / "modules.json").write_text(json.dumps(
+        [{"idx": i, "name": str(i), "path": f"{i}_{kind}" if i else "", "type": f"sentence_transformers.models.{kind}"}
+         for i, kind in enumerate(kinds)], indent=1) + "\n")
+
+
+def sentences():
+    sentence_case("mpnet-sentence", transformers.MPNetModel(transformers.MPNetConfig(**sizes())), 601, 1, 0, "mean", True)
+    sentence_case("xlm-roberta-sentence", transformers.XLMRobertaModel(transformers.XLMRobertaConfig(**sizes())), 602, 1, 0,
+                  "cls", True)
+    sentence_case("distilbert-sentence", transformers.DistilBertModel(transformers.DistilBertConfig(
+        vocab_size=VOCABULARY, dim=16, n_layers=2, n_heads=2, hidden_dim=20, max_position_embeddings=16,
+        attn_implementation="eager")), 603, 0, 0, "max", False)
+    sentence_case("albert-sentence", transformers.AlbertModel(transformers.AlbertConfig(**sizes(
+        embedding_size=10, pad_token_id=0))), 604, 0, 2, "mean", False)
+
+
 def main():
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    for family in (roberta, distilbert, mpnet, albert, electra):
+    for family in (roberta, distilbert, mpnet, albert, electra, deberta, sentences):
         family()
 
 
