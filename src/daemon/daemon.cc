@@ -51,7 +51,7 @@ Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, cons
   return model::Registry::Open(std::move(catalog), std::move(plugins));
 }
 
-frontend::HttpConfig HttpConfigOf(const Config& config) {
+frontend::HttpConfig HttpConfigOf(const Config& config, AccessLogWriter* access_log) {
   frontend::HttpConfig http{.hosts = config.hosts,
                             .port = config.port,
                             .unix_path = config.unix_socket,
@@ -60,10 +60,9 @@ frontend::HttpConfig HttpConfigOf(const Config& config) {
                             .version = kVersion,
                             .request_timeout = config.request_timeout};
   http.limits.max_body_bytes = config.max_body_mb << 20;
-  http.access_log = [](const frontend::AccessRecord& r) {
-    spdlog::info("{} {} {} in={} out={} {} us id={} peer={}", r.method, r.path, r.status, r.bytes_in, r.bytes_out,
-                 r.duration_ns / 1000, r.request_id, r.peer);
-  };
+  if (access_log != nullptr) {
+    http.access_log = [access_log](const frontend::AccessRecord& record) { access_log->Write(record); };
+  }
   return http;
 }
 
@@ -94,7 +93,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
       std::move(registry),
       serving::ServerOptions{.threads = threads, .max_queue = config.max_queue, .store = dirs.store});
   if (config.scan_at_start) ScanInstalled(*daemon->server_);
-  MLOS_ASSIGN_OR_RETURN(daemon->http_, frontend::HttpServer::Start(HttpConfigOf(config), *daemon->server_));
+  MLOS_RETURN_IF_ERROR(daemon->OpenAccessLog());
+  MLOS_ASSIGN_OR_RETURN(daemon->http_, frontend::HttpServer::Start(HttpConfigOf(config, daemon->access_log_.get()), *daemon->server_));
   uint16_t port = 0;
   for (const frontend::Endpoint& endpoint : daemon->http_->endpoints()) {
     spdlog::info("listening on {} port {}", endpoint.host, endpoint.port);
@@ -103,6 +103,18 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
   MLOS_RETURN_IF_ERROR(WritePortFile(config, port));
   os::NotifyServiceManager("READY=1");
   return daemon;
+}
+
+// Requests are logged at level info, to where the log goes.
+Status Daemon::OpenAccessLog() {
+  if (config_.log_level != "info" && config_.log_level != "debug") return OkStatus();
+  if (!config_.log_file.empty()) {
+    access_file_.reset(std::fopen(config_.log_file.c_str(), "a"));
+    if (access_file_ == nullptr) return PermissionDenied("cannot append to '" + config_.log_file.string() + "'");
+  }
+  std::FILE* out = access_file_ != nullptr ? access_file_.get() : stderr;
+  access_log_ = std::make_unique<AccessLogWriter>(out, !os::GetEnv("JOURNAL_STREAM").has_value(), Clock::Real());
+  return OkStatus();
 }
 
 void Daemon::Stop() {

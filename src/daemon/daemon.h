@@ -2,10 +2,12 @@
 // mlos-core put together: plugins, registry, server, front ends.
 #pragma once
 
+#include <cstdio>
 #include <memory>
 #include <vector>
 
 #include "base/status.h"
+#include "daemon/access_log.h"
 #include "daemon/config.h"
 #include "frontend/http/server.h"
 #include "serving/server.h"
@@ -21,9 +23,12 @@ class Daemon {
 
  private:
   Daemon() = default;
+  Status OpenAccessLog();
 
   Config config_;
-  // Destroyed in reverse: the front end goes before what it serves.
+  // Destroyed in reverse: the front end goes before what it serves and where it logs.
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> access_file_{nullptr, std::fclose};  // null: standard error
+  std::unique_ptr<AccessLogWriter> access_log_;  // null: the log level leaves requests out
   std::unique_ptr<serving::Server> server_;
   std::unique_ptr<frontend::HttpServer> http_;
 };

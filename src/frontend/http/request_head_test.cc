@@ -74,7 +74,7 @@ TEST(RequestHeadTest, RefusesWhatTwoReadersCouldUnderstandDifferently) {
     EXPECT_EQ(StatusOf(head), 400) << head;
   }
   EXPECT_EQ(StatusOf("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), 505);
-  EXPECT_EQ(StatusOf(std::string("GET / HTTP/1.1\r\nHost: a\r\nA: b\0c\r\n\r\n", 38)), 400);
+  EXPECT_EQ(StatusOf(std::string("GET / HTTP/1.1\r\nHost: a\r\nA: b\0c\r\n\r\n", 35)), 400);
 }
 
 TEST(RequestHeadTest, TheEndIsFoundWhateverTheCuts) {
