@@ -7,11 +7,12 @@ namespace mlos::convert {
 namespace {
 
 constexpr std::array kArchitectures = {&kBert,  &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert,
-                                       &kMpnet, &kAlbert,  &kElectra,    &kDebertaV2};
+                                       &kMpnet, &kAlbert,  &kElectra,    &kDebertaV2,
+                                       &kVit,  &kDeit};
 
 constexpr std::array kHeads = {
     Head::kEncoder,           Head::kMaskedLm,      Head::kSequenceClassification, Head::kTokenClassification,
-    Head::kQuestionAnswering, Head::kReplacedTokens};
+    Head::kQuestionAnswering, Head::kReplacedTokens, Head::kImageClassification};
 
 }  // namespace
 
@@ -29,6 +30,8 @@ std::string_view TaskName(Head head) {
       return "question-answering";
     case Head::kReplacedTokens:
       return "replaced-token-detection";
+    case Head::kImageClassification:
+      return "image-classification";
   }
   return "";
 }

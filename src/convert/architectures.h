@@ -23,6 +23,7 @@ enum class Head {
   kTokenClassification,     // token-classification
   kQuestionAnswering,       // question-answering
   kReplacedTokens,          // replaced-token-detection: ELECTRA's discriminator
+  kImageClassification,     // image-classification
 };
 std::string_view TaskName(Head head);
 
@@ -74,5 +75,7 @@ extern const Architecture kMpnet;
 extern const Architecture kAlbert;
 extern const Architecture kElectra;
 extern const Architecture kDebertaV2;
+extern const Architecture kVit;
+extern const Architecture kDeit;
 
 }  // namespace mlos::convert

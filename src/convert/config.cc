@@ -51,8 +51,11 @@ Result<Config> Config::Parse(std::string_view json) {
       for (dom::element element : array) {
         entry.empty = false;
         if (element.get_string().get(text) == simdjson::SUCCESS) entry.texts.emplace_back(text);
+        if (int64_t integer = 0; element.get_int64().get(integer) == simdjson::SUCCESS)
+          entry.integers.push_back(integer);
       }
       if (entry.texts.size() != array.size()) entry.texts.clear();
+      if (entry.integers.size() != array.size()) entry.integers.clear();
     } else if (value.get_object().get(nested) == simdjson::SUCCESS) {
       entry.kind = Entry::Kind::kObject;
       entry.empty = nested.size() == 0;
@@ -116,6 +119,21 @@ Result<std::vector<std::string>> Config::Strings(std::string_view key) const {
   if (entry->kind != Entry::Kind::kList || (entry->texts.empty() && !entry->empty))
     return Refuse(key, *entry, "a list of texts");
   return entry->texts;
+}
+
+Result<std::vector<int64_t>> Config::Ints(std::string_view key, std::vector<int64_t> fallback,
+                                          int64_t minimum, int64_t maximum) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return fallback;
+  std::vector<int64_t> values = entry->integers;
+  if (entry->kind == Entry::Kind::kInt) values = {entry->integer};
+  const bool in_range = std::all_of(values.begin(), values.end(),
+                                    [&](int64_t value) { return value >= minimum && value <= maximum; });
+  if (values.empty() || !in_range) {
+    return Refuse(key, *entry,
+                  "whole numbers from " + std::to_string(minimum) + " to " + std::to_string(maximum));
+  }
+  return values;
 }
 
 Status Config::RequireOneOf(std::string_view key, std::initializer_list<std::string_view> known) const {

@@ -29,6 +29,9 @@ class Config {
   Result<bool> Bool(std::string_view key, bool fallback) const;
   Result<std::string> String(std::string_view key, std::string_view fallback) const;
   Result<std::vector<std::string>> Strings(std::string_view key) const;  // absent = empty
+  // A list of whole numbers; a number alone is a list of one.
+  Result<std::vector<int64_t>> Ints(std::string_view key, std::vector<int64_t> fallback, int64_t minimum,
+                                    int64_t maximum) const;
 
   // kUnimplemented unless the key is absent, null or has one of the known values.
   Status RequireOneOf(std::string_view key, std::initializer_list<std::string_view> known) const;
@@ -45,6 +48,7 @@ class Config {
     double number = 0;
     std::string text;                // of a string
     std::vector<std::string> texts;  // the strings of a list that holds nothing else
+    std::vector<int64_t> integers;   // of a list that holds nothing else
     bool empty = true;               // of a list or object
     std::string json;                // as it stands in the file, for messages
   };

@@ -73,5 +73,18 @@ TEST(ConfigTest, RefusesWrongJson) {
   }
 }
 
+TEST(ConfigTest, ReadsListsOfWholeNumbersAndRefusesOthersByName) {
+  const auto config = Config::Parse(R"({"a":[3,4],"b":5,"c":[1,"x"],"d":[],"e":[1.5],"f":"7","g":[9,-1]})");
+  ASSERT_TRUE(config.ok());
+  EXPECT_EQ(*config->Ints("a", {}, 1, 9), (std::vector<int64_t>{3, 4}));
+  EXPECT_EQ(*config->Ints("b", {}, 1, 9), std::vector<int64_t>{5});
+  EXPECT_EQ(*config->Ints("absent", {7, 8}, 1, 9), (std::vector<int64_t>{7, 8}));
+  for (const std::string key : {"c", "d", "e", "f", "g"}) {
+    const auto refused = config->Ints(key, {}, 1, 9);
+    EXPECT_EQ(refused.status().code(), Code::kUnimplemented) << key;
+    EXPECT_NE(refused.status().message().find("'" + key + "'"), std::string::npos) << refused.status().message();
+  }
+}
+
 }  // namespace
 }  // namespace mlos::convert

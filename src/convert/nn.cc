@@ -78,7 +78,8 @@ Value Attention(GraphBuilder& g, const Layout& layout, int64_t heads, const Valu
   };
   const Value products = g.Op("MatMul", {split(q, {0, 2, 1, 3}), split(k, {0, 2, 3, 1})});
   const Value scaled = g.Op("Mul", {products, g.Float(1.0F / std::sqrt(static_cast<float>(head_width)))});
-  const Value weights = g.Op("Softmax", {g.Op("Add", {scaled, bias})}, {{"axis", int64_t{-1}}});
+  const Value scores = bias.name.empty() ? scaled : g.Op("Add", {scaled, bias});
+  const Value weights = g.Op("Softmax", {scores}, {{"axis", int64_t{-1}}});
   const Value mixed = g.Op("MatMul", {weights, split(v, {0, 2, 1, 3})});
   return ToRows(g, g.Op("Transpose", {mixed}, {{"perm", std::vector<int64_t>{0, 2, 1, 3}}}), layout.width);
 }

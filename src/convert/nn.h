@@ -43,7 +43,8 @@ Layout LayoutOf(GraphBuilder& g, const Value& input_ids, int64_t width);
 Value ToRows(GraphBuilder& g, const Value& x, int64_t width);  // [B, S, width] -> [B * S, width]
 Value FromRows(GraphBuilder& g, const Layout& layout, const Value& x, int64_t width);  // back
 
-// softmax(q k^T / sqrt(width / heads) + bias) v, all [rows, width]; `bias` broadcasts to [batch, heads, sequence, sequence].
+// softmax(q k^T / sqrt(width / heads) + bias) v, all [rows, width]; `bias` broadcasts to [batch, heads, sequence, sequence];
+// without a name there is none.
 Value Attention(GraphBuilder& g, const Layout& layout, int64_t heads, const Value& q, const Value& k,
                 const Value& v, const Value& bias);
 

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the image models of tests/models/convert: every architecture and head, tiny, with PyTorch's answers.
+
+The files hold the names that transformers writes (those of the hub, not of its modules). The folders differ on purpose: prefix
+or none, odd head counts, pictures that are not square and no multiple of the patch, biases left out, F16 and BF16 weights.
+"""
+import tempfile
+
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from common import randomise, start_case, write_config, write_golden, write_tensors
+
+
+def answers(model, outputs, sizes):
+    """Batches 1 and 3 of pictures of every size."""
+    cases = []
+    for height, width in sizes:
+        for batch in (1, 3):
+            generator = torch.Generator().manual_seed(1000 * height + width + batch)
+            pixels = torch.randn((batch, model.config.num_channels, height, width), generator=generator)
+            with torch.no_grad():
+                answer = model(pixel_values=pixels)
+            cases.append((f"{height}x{width}_batch{batch}", {"pixel_values": pixels},
+                          {key: answer[key] for key in outputs}, []))
+    return cases
+
+
+def outputs_of(model):
+    if "Classification" in type(model).__name__:
+        return ["logits"]
+    return ["last_hidden_state", "pooler_output"] if getattr(model, "pooler", None) is not None else ["last_hidden_state"]
+
+
+def hub_tensors(model):
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return load_file(folder + "/model.safetensors")
+
+
+def vision_case(name, model, seed, sizes, full_config=False, dtype=None, also=None, add=None, drop=(), keep_keys=()):
+    """One folder. `also`: (task, model, outputs). `add`: tensors that the file has besides. `drop`: keys the config leaves out."""
+    randomise(model, seed)
+    if dtype is not None:
+        model.to(dtype).float()
+    folder = start_case(name)
+    config, defaults = model.config.to_dict(), type(model.config)().to_dict()
+    if not full_config:  # as old files: what equals the default is left out
+        config = {key: value for key, value in config.items() if value != defaults.get(key)}
+    config.update(architectures=[type(model).__name__], model_type=model.config.model_type)
+    for key in ("transformers_version", *drop):
+        config.pop(key, None)
+    write_config(folder, config)
+    state = {**hub_tensors(model), **(add or {})}
+    write_tensors(folder / "model.safetensors",
+                  {key: value.to(dtype) if dtype and value.is_floating_point() else value for key, value in state.items()})
+    write_golden(folder, answers(model, outputs_of(model), sizes))
+    if also:
+        task, part, outputs = also
+        write_golden(folder, answers(part, outputs, sizes), task)
+
+
+def transformer(**changes):
+    return {**dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=20, image_size=8, patch_size=4,
+                   attn_implementation="eager"), **changes}
+
+
+def vit():
+    config = lambda **changes: transformers.ViTConfig(**transformer(**changes))
+    vision_case("vit-base", transformers.ViTModel(config(hidden_size=15, num_attention_heads=3, pooler_output_size=7,
+                                                         pooler_act="relu", num_channels=1)), 601, [(8, 8)])
+    vision_case("vit-base-no-pooler", transformers.ViTModel(config(qkv_bias=False, layer_norm_eps=1e-6),
+                                                            add_pooling_layer=False), 602, [(8, 8)], dtype=torch.bfloat16)
+    model = transformers.ViTForImageClassification(config(image_size=[13, 10], patch_size=[4, 3], num_labels=5))
+    vision_case("vit-cls-odd-picture", model, 603, [(13, 10)], full_config=True,
+                also=("feature-extraction", model.vit, ["last_hidden_state"]), add={"vit.embeddings.mask_token": torch.zeros(1, 1, 16)})
+    vision_case("vit-cls", transformers.ViTForImageClassification(config(hidden_act="gelu_new", num_labels=3)), 604, [(8, 8)],
+                dtype=torch.float16)
+
+
+def deit():
+    config = lambda **changes: transformers.DeiTConfig(**transformer(**changes))
+    vision_case("deit-base", transformers.DeiTModel(config(hidden_size=15, num_attention_heads=5)), 611, [(8, 8)])
+    vision_case("deit-cls", transformers.DeiTForImageClassification(config(num_labels=4, hidden_act="relu")), 612, [(8, 8)],
+                full_config=True)
+    model = transformers.DeiTForImageClassificationWithTeacher(config(image_size=[11, 8], num_labels=3))
+    vision_case("deit-teacher", model, 613, [(11, 8)], also=("feature-extraction", model.deit, ["last_hidden_state"]))
+
+
+def main():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    for family in (vit, deit):
+        family()
+
+
+if __name__ == "__main__":
+    main()
