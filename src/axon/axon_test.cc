@@ -161,6 +161,15 @@ TEST_F(AxonTest, AnInstalledModelOutlivesItsHub) {
   EXPECT_THAT(again.err, HasSubstr("cannot reach"));
 }
 
+TEST_F(AxonTest, OfflineAnInstalledModelIsLeftAsItIs) {
+  Publish("digits", "digits");
+  StartMirror();
+  ASSERT_EQ(Axon({"install", "hf/digits"}).exit_status, 0);
+  Set("HF_HUB_OFFLINE", "1");
+  EXPECT_THAT(Axon({"install", "hf/digits"}).out, HasSubstr("already installed"));
+  EXPECT_EQ(Axon({"install", "hf/other"}).exit_status, 1);
+}
+
 TEST_F(AxonTest, DryRunAndRemoteInfoInstallNothing) {
   Publish("digits", "digits");
   StartMirror();

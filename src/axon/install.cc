@@ -196,8 +196,8 @@ Status Installer::Install() {
   }
   Result<hub::Repository> resolved = adapter_->Resolve(ref_, context_.interrupted());
   if (!resolved.ok()) {
-    if (!existing || options_.force || resolved.status().code() != Code::kUnavailable)
-      return resolved.status();
+    const bool unreachable = resolved.status().code() == Code::kUnavailable || settings_.offline;
+    if (!existing || options_.force || !unreachable) return resolved.status();
     context_.Warn("axon: " + resolved.status().message() + ": cannot tell whether there is a newer commit");
     Report(*existing, "already installed", {});
     return OkStatus();

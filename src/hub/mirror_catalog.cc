@@ -78,20 +78,31 @@ fs::path Catalog::CacheFile(const CatalogFile& file) const {
   return cache_dir_ / package::Sha256Hex(key);
 }
 
+std::string Catalog::KnownDigest(const std::string& key) const {
+  const MutexLock lock(mu_);
+  const auto found = digests_.find(key);
+  return found == digests_.end() ? "" : found->second;
+}
+
 Result<std::string> Catalog::Digest(const CatalogFile& file) const {
   const fs::path cached = CacheFile(file);
   const std::string key = cached.filename().string();
-  const MutexLock lock(mu_);
-  if (const auto found = digests_.find(key); found != digests_.end()) return found->second;
-  std::string digest;
+  std::string digest = KnownDigest(key);
+  if (!digest.empty()) return digest;
+  // Files whose digest is known are served meanwhile.
+  const MutexLock hashing(hashing_);
+  digest = KnownDigest(key);
+  if (!digest.empty()) return digest;
   if (!cache_dir_.empty()) digest = os::ReadFile(cached, 100).value_or("");
   if (file.is_lfs ? !package::IsSha256Hex(digest) : !IsCommit(digest)) {
     MLOS_ASSIGN_OR_RETURN(
         digest, file.is_lfs ? package::Sha256File(file.source) : package::GitBlobSha1File(file.source));
     // A cache that cannot be written costs time, not correctness.
-    if (!cache_dir_.empty() && os::MakeDirectories(cache_dir_).ok())
+    if (!cache_dir_.empty() && os::MakeDirectories(cache_dir_).ok()) {
       (void)os::WriteFileAtomically(cached, digest);
+    }
   }
+  const MutexLock lock(mu_);
   digests_[key] = digest;
   return digest;
 }

@@ -51,12 +51,14 @@ class Catalog {
  private:
   Result<CatalogRepository> Read(const std::filesystem::path& dir, const std::string& id) const;
   Result<std::string> Digest(const CatalogFile& file) const;
+  std::string KnownDigest(const std::string& key) const;  // empty when it is not known
   std::filesystem::path CacheFile(const CatalogFile& file) const;
   std::vector<std::filesystem::path> RevisionFolders(const std::string& id) const;
 
   const std::filesystem::path root_;
   const std::filesystem::path cache_dir_;  // empty: no cache on disk
-  mutable Mutex mu_;                       // held while hashing: nothing is hashed twice
+  mutable Mutex hashing_;                  // held while hashing: nothing is hashed twice; taken before mu_
+  mutable Mutex mu_;
   mutable std::map<std::string, std::string> digests_ MLOS_GUARDED_BY(mu_);  // by key of path, size, time
 };
 
