@@ -39,6 +39,9 @@ if(MLOS_WERROR)
 endif()
 if(MLOS_SANITIZE)
   add_compile_options(-fsanitize=${MLOS_SANITIZE} -fno-omit-frame-pointer)
+  if(MLOS_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-tsan)  # Boost's fences, which the thread sanitizer does not see
+  endif()
   add_link_options(-fsanitize=${MLOS_SANITIZE})
 endif()
 
