@@ -44,8 +44,8 @@ class Call : public std::enable_shared_from_this<Call> {
  protected:
   // Calls the plugin; `slot` is where it publishes its smi_call, `ctx` what its sink functions get first.
   virtual smi_code Invoke(void* ctx, smi_call** slot, smi_error* error) = 0;
-  // Turns what the plugin has delivered into an answer; called when done() came with SMI_OK. Guarded by sink_mu_.
-  virtual Status Complete(Response* response) = 0;
+  // Turns what the plugin has delivered into an answer; called when done() came with SMI_OK.
+  virtual Status Complete(Response* response) MLOS_REQUIRES(sink_mu_) = 0;
 
   // For done(): the first time ends the call, later times are logged. `code` and `error` are the plugin's.
   void Finish(smi_code code, const smi_error* error, const Timing& timing);
@@ -70,7 +70,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void Stop(StopReason reason);
   void TryCancel(int64_t retry_ns);
   void HalfOver();
-  Status Verdict(smi_code code, const smi_error* error);
+  Status Verdict(smi_code code, const smi_error* error) MLOS_REQUIRES(sink_mu_);
 
   const std::function<void(bool ok)> on_over_;
   const int64_t started_ns_;

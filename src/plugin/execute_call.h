@@ -18,7 +18,7 @@ class ExecuteCall final : public Call {
 
  private:
   smi_code Invoke(void* ctx, smi_call** slot, smi_error* error) override;
-  Status Complete(Response* response) override;
+  Status Complete(Response* response) override MLOS_REQUIRES(sink_mu_);
 
   // What the plugin calls.
   static smi_code OnOutput(void* ctx, const smi_tensor* tensor, uint32_t part);

@@ -17,7 +17,7 @@ class GenerateCall final : public Call {
 
  private:
   smi_code Invoke(void* ctx, smi_call** slot, smi_error* error) override;
-  Status Complete(Response* response) override;
+  Status Complete(Response* response) override MLOS_REQUIRES(sink_mu_);
 
   // What the plugin calls.
   static smi_code OnText(void* ctx, smi_str piece, uint32_t n_tokens);
