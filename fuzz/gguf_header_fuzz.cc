@@ -21,7 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (tensor.offset > data_bytes || tensor.size_bytes > data_bytes - tensor.offset) std::abort();
   }
   for (const auto& [key, value] : header.pairs()) {
-    if (const auto* array = std::get_if<GgufArray>(&value); array != nullptr && array->count > size) std::abort();
+    if (const auto* array = std::get_if<GgufArray>(&value); array != nullptr && array->count > size)
+      std::abort();
     header.Largest(key);
   }
   ModelPlan plan;

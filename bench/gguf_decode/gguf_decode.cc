@@ -93,7 +93,9 @@ uint64_t AnonymousMib() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 7) Die("usage: bench_gguf_decode PLUGIN MODEL THREADS TOKENS REPETITIONS CALLS [greedy|sampled] [option=value ...]");
+  if (argc < 7)
+    Die("usage: bench_gguf_decode PLUGIN MODEL THREADS TOKENS REPETITIONS CALLS [greedy|sampled] "
+        "[option=value ...]");
   const std::string model = argv[2];
   const auto tokens = static_cast<uint32_t>(std::atoi(argv[4]));
   const size_t calls = static_cast<size_t>(std::max(1, std::atoi(argv[6])));
@@ -106,7 +108,8 @@ int main(int argc, char** argv) {
   error.struct_size = sizeof error;
   const smi_host_api host{sizeof host, SMI_VERSION, nullptr, nullptr};
   bench.api = entry == nullptr ? nullptr : entry(SMI_VERSION, &error);
-  if (bench.api == nullptr || bench.api->open(&host, nullptr, 0, &bench.plugin, &error) != SMI_OK) Die(error.message);
+  if (bench.api == nullptr || bench.api->open(&host, nullptr, 0, &bench.plugin, &error) != SMI_OK)
+    Die(error.message);
 
   std::vector<std::string> words;
   for (int i = 8; i < argc; ++i) {
@@ -137,7 +140,8 @@ int main(int argc, char** argv) {
     const bool warm_up = repetition < 0;
     std::vector<Call> running(calls);
     const double start = Now();
-    for (Call& call : running) bench.Start(&call, warm_up ? 4 : tokens, 1 + static_cast<uint64_t>(&call - running.data()));
+    for (Call& call : running)
+      bench.Start(&call, warm_up ? 4 : tokens, 1 + static_cast<uint64_t>(&call - running.data()));
     uint64_t made = 0;
     uint64_t eval_ns = 1;
     for (Call& call : running) {
@@ -146,10 +150,13 @@ int main(int argc, char** argv) {
       eval_ns = std::max(eval_ns, call.result.eval_ns);
     }
     if (warm_up) continue;
-    std::printf("{\"decode_per_s\": %.3f, \"wall_per_s\": %.3f, \"tokens\": %lu, \"load_s\": %.3f, \"anonymous_mib\": %lu, "
-                "\"estimated_mib\": %lu}\n",
-                static_cast<double>(made - calls) * 1e9 / static_cast<double>(eval_ns),
-                static_cast<double>(made) / (Now() - start), made, load_s, AnonymousMib(), estimate.private_bytes >> 20);
+    std::printf(
+        "{\"decode_per_s\": %.3f, \"wall_per_s\": %.3f, \"tokens\": %lu, \"load_s\": %.3f, "
+        "\"anonymous_mib\": %lu, "
+        "\"estimated_mib\": %lu}\n",
+        static_cast<double>(made - calls) * 1e9 / static_cast<double>(eval_ns),
+        static_cast<double>(made) / (Now() - start), made, load_s, AnonymousMib(),
+        estimate.private_bytes >> 20);
     std::fflush(stdout);
   }
   if (bench.api->unload(bench.model, &error) != SMI_OK) Die(error.message);

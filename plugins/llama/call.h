@@ -24,7 +24,9 @@ namespace mlos::llama {
 
 // CLOCK_MONOTONIC: what libstdc++'s steady_clock is on Linux.
 inline int64_t NowNs() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 // SMI_OK while the call may go on; otherwise SMI_CANCELLED or SMI_DEADLINE_EXCEEDED.
@@ -35,7 +37,8 @@ inline smi_code WhyStop(const smi_call& call, int64_t now_ns) {
 
 // The same, reading the clock only when it matters: the engine asks hundreds of times a step.
 inline bool MustStop(const smi_call& call) {
-  return call.cancelled.load(std::memory_order_relaxed) || (call.deadline_ns != 0 && NowNs() >= call.deadline_ns);
+  return call.cancelled.load(std::memory_order_relaxed) ||
+         (call.deadline_ns != 0 && NowNs() >= call.deadline_ns);
 }
 
 inline Status StopStatus(smi_code code) {

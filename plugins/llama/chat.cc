@@ -21,7 +21,8 @@ std::string TokenText(const Vocabulary& vocabulary, int32_t token) {
 }
 
 jinja::value Text(const smi_str& text, bool from_user) {
-  auto value = jinja::mk_val<jinja::value_string>(std::string(text.data == nullptr ? "" : text.data, text.size));
+  auto value =
+      jinja::mk_val<jinja::value_string>(std::string(text.data == nullptr ? "" : text.data, text.size));
   if (from_user) value->mark_input();
   return value;
 }
@@ -37,7 +38,8 @@ bool HoldsControlToken(const std::string& text, const Vocabulary& vocabulary) {
 // A template that writes the begin token itself, before a tokenizer that adds one too, would make two.
 void DropSecondBegin(const Vocabulary& vocabulary, std::vector<int32_t>* tokens) {
   const int32_t begin = vocabulary.begin_token();
-  if (begin >= 0 && tokens->size() > 1 && (*tokens)[0] == begin && (*tokens)[1] == begin) tokens->erase(tokens->begin());
+  if (begin >= 0 && tokens->size() > 1 && (*tokens)[0] == begin && (*tokens)[1] == begin)
+    tokens->erase(tokens->begin());
 }
 
 }  // namespace
@@ -53,7 +55,8 @@ struct ChatTemplate::Program {
 ChatTemplate::ChatTemplate(std::unique_ptr<Program> program) : program_(std::move(program)) {}
 ChatTemplate::~ChatTemplate() = default;
 
-Status ChatTemplate::Parse(const std::string& source, const Vocabulary& vocabulary, std::unique_ptr<ChatTemplate>* made) {
+Status ChatTemplate::Parse(const std::string& source, const Vocabulary& vocabulary,
+                           std::unique_ptr<ChatTemplate>* made) {
   auto program = std::make_unique<Program>();
   program->source = source;
   program->begin_token = TokenText(vocabulary, llama_vocab_bos(vocabulary.engine()));
@@ -68,7 +71,8 @@ Status ChatTemplate::Parse(const std::string& source, const Vocabulary& vocabula
   return Ok();
 }
 
-Status ChatTemplate::Render(const smi_message* messages, uint32_t n_messages, std::vector<PromptPart>* parts) const {
+Status ChatTemplate::Render(const smi_message* messages, uint32_t n_messages,
+                            std::vector<PromptPart>* parts) const {
   std::lock_guard lock(program_->mutex);
   try {
     jinja::context context(program_->source);
@@ -85,21 +89,24 @@ Status ChatTemplate::Render(const smi_message* messages, uint32_t n_messages, st
     context.set_val("eos_token", jinja::mk_val<jinja::value_string>(program_->end_token));
     jinja::runtime runtime(context);
     const auto rendered = jinja::runtime::gather_string_parts(runtime.execute(program_->program));
-    for (const jinja::string_part& part : rendered->val_str.parts) parts->push_back({part.val, part.is_input});
+    for (const jinja::string_part& part : rendered->val_str.parts)
+      parts->push_back({part.val, part.is_input});
   } catch (const std::exception& error) {
     return Fail(SMI_BAD_INPUT, "the model's chat template refuses the messages: ", error.what());
   }
   return Ok();
 }
 
-Status TokenizePrompt(const std::vector<PromptPart>& parts, const Vocabulary& vocabulary, std::vector<int32_t>* tokens) {
+Status TokenizePrompt(const std::vector<PromptPart>& parts, const Vocabulary& vocabulary,
+                      std::vector<int32_t>* tokens) {
   const bool hostile = std::any_of(parts.begin(), parts.end(), [&](const PromptPart& part) {
     return part.from_user && HoldsControlToken(part.text, vocabulary);
   });
   if (!hostile) {
     std::string whole;
     for (const PromptPart& part : parts) whole += part.text;
-    if (Status status = vocabulary.Tokenize(whole, true, Special::kParse, tokens); !status.ok()) return status;
+    if (Status status = vocabulary.Tokenize(whole, true, Special::kParse, tokens); !status.ok())
+      return status;
   } else {
     if (vocabulary.begin_token() >= 0) tokens->push_back(vocabulary.begin_token());
     for (const PromptPart& part : parts) {

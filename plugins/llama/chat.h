@@ -23,7 +23,8 @@ struct PromptPart {
 class ChatTemplate {
  public:
   // SMI_UNSUPPORTED, with the reason, when the source is no template this engine understands.
-  static Status Parse(const std::string& source, const Vocabulary& vocabulary, std::unique_ptr<ChatTemplate>* made);
+  static Status Parse(const std::string& source, const Vocabulary& vocabulary,
+                      std::unique_ptr<ChatTemplate>* made);
   ~ChatTemplate();
 
   // The prompt for `messages` with the assistant's turn opened. SMI_BAD_INPUT with the template's own words when it refuses
@@ -39,6 +40,7 @@ class ChatTemplate {
 // Tokens of a rendered prompt. The whole of it is tokenized as one text, as the model's framework does it, unless a message
 // holds the text of a control token ("<|im_end|>"): then messages are tokenized by themselves as plain text, so that they
 // cannot end their own turn.
-Status TokenizePrompt(const std::vector<PromptPart>& parts, const Vocabulary& vocabulary, std::vector<int32_t>* tokens);
+Status TokenizePrompt(const std::vector<PromptPart>& parts, const Vocabulary& vocabulary,
+                      std::vector<int32_t>* tokens);
 
 }  // namespace mlos::llama

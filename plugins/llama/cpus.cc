@@ -32,7 +32,8 @@ std::string ReadCpuMax() {
 uint32_t AvailableCpus() {
   uint32_t cpus = std::max(1u, std::thread::hardware_concurrency());
   cpu_set_t mask;
-  if (sched_getaffinity(0, sizeof mask, &mask) == 0) cpus = static_cast<uint32_t>(std::max(1, CPU_COUNT(&mask)));
+  if (sched_getaffinity(0, sizeof mask, &mask) == 0)
+    cpus = static_cast<uint32_t>(std::max(1, CPU_COUNT(&mask)));
   const uint32_t quota = CpusOfQuota(ReadCpuMax());
   return quota == 0 ? cpus : std::min(cpus, quota);
 }

@@ -30,8 +30,12 @@ uint32_t PromptTokens(double ns_per_token, bool others, uint32_t most) {
   return fits >= most ? most : std::max(least, static_cast<uint32_t>(fits));
 }
 
-DecodeLoop::DecodeLoop(llama_context* context, const Vocabulary& vocabulary, const LoopLimits& limits, Counters* counters)
-    : context_(context), vocabulary_(vocabulary), limits_(limits), counters_(counters),
+DecodeLoop::DecodeLoop(llama_context* context, const Vocabulary& vocabulary, const LoopLimits& limits,
+                       Counters* counters)
+    : context_(context),
+      vocabulary_(vocabulary),
+      limits_(limits),
+      counters_(counters),
       queue_(limits.max_queue, limits.max_sequences) {
   for (uint32_t i = limits.max_sequences; i > 0; --i) free_sequences_.push_back(static_cast<int32_t>(i - 1));
   batch_ = llama_batch_init(static_cast<int32_t>(limits.batch), 0, 1);
@@ -146,7 +150,8 @@ void DecodeLoop::FillBatch() {
 // Called by the engine between the parts of a step: true gives the step up, when nobody wants its result any more.
 bool DecodeLoop::AbortStep(void* self) {
   const auto& loop = *static_cast<const DecodeLoop*>(self);
-  return std::all_of(loop.running_.begin(), loop.running_.end(), [](const auto& call) { return MustStop(*call); });
+  return std::all_of(loop.running_.begin(), loop.running_.end(),
+                     [](const auto& call) { return MustStop(*call); });
 }
 
 int32_t DecodeLoop::Decode() {
@@ -198,7 +203,8 @@ void DecodeLoop::Step() {
       FailAll(Fail(SMI_UNAVAILABLE, "the model's cache is full: retry later"));
       break;
     default:
-      FailAll(Fail(SMI_INTERNAL, "llama_decode failed with ", result, errors.text().empty() ? "" : ": ", errors.text()));
+      FailAll(Fail(SMI_INTERNAL, "llama_decode failed with ", result, errors.text().empty() ? "" : ": ",
+                   errors.text()));
   }
 }
 

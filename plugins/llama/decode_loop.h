@@ -32,7 +32,8 @@ class DecodeLoop {
  public:
   // `context` (with room for limits.max_sequences whole contexts), `vocabulary` and `counters` must outlive this. Installs
   // the context's abort callback.
-  DecodeLoop(llama_context* context, const Vocabulary& vocabulary, const LoopLimits& limits, Counters* counters);
+  DecodeLoop(llama_context* context, const Vocabulary& vocabulary, const LoopLimits& limits,
+             Counters* counters);
   // Ends the thread; no call may be running.
   ~DecodeLoop();
   DecodeLoop(const DecodeLoop&) = delete;

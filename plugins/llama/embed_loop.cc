@@ -54,7 +54,8 @@ void EmbedLoop::Run() {
 }
 
 Status EmbedLoop::Work(Embedding& call) {
-  const uint32_t threads = call.n_threads() == 0 ? limits_.n_threads : std::min(call.n_threads(), limits_.n_threads);
+  const uint32_t threads =
+      call.n_threads() == 0 ? limits_.n_threads : std::min(call.n_threads(), limits_.n_threads);
   llama_set_n_threads(context_, static_cast<int32_t>(threads), static_cast<int32_t>(threads));
   working_on_ = &call;
   float* vectors = call.Vectors(limits_.width);
@@ -70,7 +71,8 @@ Status EmbedLoop::Work(Embedding& call) {
 Status EmbedLoop::Step(const Embedding& call, size_t first, float* vectors, size_t* n) {
   batch_.n_tokens = 0;
   int32_t sequence = 0;
-  for (size_t i = first; i < call.texts().size() && sequence < static_cast<int32_t>(limits_.max_sequences); ++i) {
+  for (size_t i = first; i < call.texts().size() && sequence < static_cast<int32_t>(limits_.max_sequences);
+       ++i) {
     const std::vector<int32_t>& tokens = call.texts()[i];
     if (static_cast<size_t>(batch_.n_tokens) + tokens.size() > limits_.batch) break;
     for (size_t position = 0; position < tokens.size(); ++position) {
@@ -91,10 +93,12 @@ Status EmbedLoop::Step(const Embedding& call, size_t first, float* vectors, size
   if (result != 0) {
     const smi_code why = WhyStop(call, NowNs());
     if (why != SMI_OK) return StopStatus(why);
-    return Fail(SMI_INTERNAL, "llama_decode failed with ", result, errors.text().empty() ? "" : ": ", errors.text());
+    return Fail(SMI_INTERNAL, "llama_decode failed with ", result, errors.text().empty() ? "" : ": ",
+                errors.text());
   }
   for (int32_t i = 0; i < sequence; ++i) {
-    if (Status status = CopyVector(i, vectors + static_cast<size_t>(i) * limits_.width); !status.ok()) return status;
+    if (Status status = CopyVector(i, vectors + static_cast<size_t>(i) * limits_.width); !status.ok())
+      return status;
   }
   *n = static_cast<size_t>(sequence);
   return Ok();

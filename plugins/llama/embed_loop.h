@@ -17,7 +17,7 @@ struct EmbedLimits {
   uint32_t batch = 512;        // tokens of one step
   uint32_t max_queue = 256;
   uint32_t n_threads = 1;
-  uint32_t width = 0;      // numbers of a vector
+  uint32_t width = 0;  // numbers of a vector
   bool normalize = true;
 };
 

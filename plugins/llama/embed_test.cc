@@ -32,14 +32,16 @@ std::vector<Golden> Goldens() {
     golden.text = std::string_view(item["text"]);
     for (int64_t id : item["ids"].get_array()) golden.ids.push_back(static_cast<int32_t>(id));
     for (double number : item["mean"].get_array()) golden.mean.push_back(static_cast<float>(number));
-    for (double number : item["normalised"].get_array()) golden.normalised.push_back(static_cast<float>(number));
+    for (double number : item["normalised"].get_array())
+      golden.normalised.push_back(static_cast<float>(number));
   }
   return goldens;
 }
 
 void ExpectRow(const Vectors& vectors, size_t row, const std::vector<float>& expected, float tolerance) {
   for (size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_NEAR(vectors.data[row * expected.size() + i], expected[i], tolerance) << "vector " << row << "[" << i << "]";
+    EXPECT_NEAR(vectors.data[row * expected.size() + i], expected[i], tolerance)
+        << "vector " << row << "[" << i << "]";
   }
 }
 
@@ -117,8 +119,8 @@ TEST(EmbedTest, TensorsThatDoNotHoldWhatTheySayAreRefused) {
   const std::string good = PackBytes({"ab", "cd"});
   const int64_t two = 2;
   const auto run = [&](std::string bytes, smi_dtype dtype, uint32_t rank, const char* name) {
-    const smi_tensor input{sizeof input, dtype, {name, strlen(name)}, &two, rank, SMI_MEMORY_HOST, 0, 0, bytes.data(),
-                           bytes.size()};
+    const smi_tensor input{sizeof input, dtype,       {name, strlen(name)}, &two, rank, SMI_MEMORY_HOST, 0, 0,
+                           bytes.data(), bytes.size()};
     return model.ExecuteRaw(input);
   };
   EXPECT_EQ(run(good, SMI_BYTES, 1, "text").code, SMI_OK);
@@ -135,7 +137,8 @@ TEST(EmbedTest, DeadlineInThePastEndsTheCall) {
   const std::string bytes = PackBytes({"ab"});
   const int64_t one = 1;
   std::string copy = bytes;
-  const smi_tensor input{sizeof input, SMI_BYTES, {"text", 4}, &one, 1, SMI_MEMORY_HOST, 0, 0, copy.data(), copy.size()};
+  const smi_tensor input{sizeof input,    SMI_BYTES, {"text", 4}, &one,        1,
+                         SMI_MEMORY_HOST, 0,         0,           copy.data(), copy.size()};
   EXPECT_EQ(model.ExecuteRaw(input, /*deadline_ns=*/1).code, SMI_DEADLINE_EXCEEDED);
 }
 

@@ -15,7 +15,8 @@ std::string_view View(const smi_str& text) { return {text.data == nullptr ? "" :
 Status CheckOutputs(const smi_execute_params& params) {
   for (uint32_t i = 0; i < params.n_outputs; ++i) {
     if (View(params.outputs[i]) != kOutput) {
-      return Fail(SMI_BAD_INPUT, "the model has no output '", View(params.outputs[i]), "'; it has 'embedding'");
+      return Fail(SMI_BAD_INPUT, "the model has no output '", View(params.outputs[i]),
+                  "'; it has 'embedding'");
     }
   }
   return Ok();
@@ -30,10 +31,11 @@ Status FindText(const smi_execute_params& params, const smi_tensor** text) {
     *text = &params.inputs[i];
   }
   if (*text == nullptr) return Fail(SMI_BAD_INPUT, "input 'text' is missing");
-  if ((*text)->memory != SMI_MEMORY_HOST) return Fail(SMI_UNSUPPORTED, "input 'text' must lie in host memory");
+  if ((*text)->memory != SMI_MEMORY_HOST)
+    return Fail(SMI_UNSUPPORTED, "input 'text' must lie in host memory");
   if ((*text)->dtype != SMI_BYTES || (*text)->rank != 1) {
-    return Fail(SMI_BAD_INPUT, "input 'text' must be BYTES of rank 1, not dtype ", (*text)->dtype, " of rank ",
-                (*text)->rank);
+    return Fail(SMI_BAD_INPUT, "input 'text' must be BYTES of rank 1, not dtype ", (*text)->dtype,
+                " of rank ", (*text)->rank);
   }
   return Ok();
 }
@@ -63,13 +65,15 @@ Embedding::Embedding(const smi_execute_params& params, const smi_output_sink& si
   std::memcpy(&sink_, &sink, std::min<size_t>(sink.struct_size, sizeof sink_));
 }
 
-Status Embedding::Make(const smi_execute_params& params, const smi_output_sink& sink, const Vocabulary& vocabulary,
-                       uint32_t context_length, std::unique_ptr<Embedding>* call) {
+Status Embedding::Make(const smi_execute_params& params, const smi_output_sink& sink,
+                       const Vocabulary& vocabulary, uint32_t context_length,
+                       std::unique_ptr<Embedding>* call) {
   const smi_tensor* text = nullptr;
   if (Status status = CheckOutputs(params); !status.ok()) return status;
   if (Status status = FindText(params, &text); !status.ok()) return status;
   std::vector<std::string_view> elements;
-  if (Status status = SplitBytes(*text, static_cast<uint64_t>(text->shape[0]), &elements); !status.ok()) return status;
+  if (Status status = SplitBytes(*text, static_cast<uint64_t>(text->shape[0]), &elements); !status.ok())
+    return status;
   std::unique_ptr<Embedding> made(new Embedding(params, sink));
   for (size_t i = 0; i < elements.size(); ++i) {
     std::vector<int32_t>& tokens = made->texts_.emplace_back();
@@ -77,7 +81,8 @@ Status Embedding::Make(const smi_execute_params& params, const smi_output_sink& 
     if (!status.ok()) return status;
     if (tokens.empty()) return Fail(SMI_BAD_INPUT, "text ", i, " is empty: there is nothing to embed");
     if (tokens.size() > context_length) {
-      return Fail(SMI_BAD_INPUT, "text ", i, " has ", tokens.size(), " tokens, the model's context holds ", context_length);
+      return Fail(SMI_BAD_INPUT, "text ", i, " has ", tokens.size(), " tokens, the model's context holds ",
+                  context_length);
     }
   }
   *call = std::move(made);

@@ -21,8 +21,8 @@ Status SplitBytes(const smi_tensor& tensor, uint64_t count, std::vector<std::str
 class Embedding final : public smi_call {
  public:
   // Checks the inputs and tokenizes. SMI_BAD_INPUT names the input, what was wanted and what came.
-  static Status Make(const smi_execute_params& params, const smi_output_sink& sink, const Vocabulary& vocabulary,
-                     uint32_t context_length, std::unique_ptr<Embedding>* call);
+  static Status Make(const smi_execute_params& params, const smi_output_sink& sink,
+                     const Vocabulary& vocabulary, uint32_t context_length, std::unique_ptr<Embedding>* call);
 
   const std::vector<std::vector<int32_t>>& texts() const { return texts_; }
   uint32_t n_threads() const { return n_threads_; }

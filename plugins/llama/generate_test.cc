@@ -31,7 +31,8 @@ class GenerateTest : public testing::Test {
   static void SetUpTestSuite() {
     simdjson::dom::parser parser;
     for (simdjson::dom::element item : parser.load(FixturePath("addition/golden.json"))["completions"]) {
-      Golden golden{std::string(std::string_view(item["prompt"])), std::string(std::string_view(item["text"])), {}};
+      Golden golden{
+          std::string(std::string_view(item["prompt"])), std::string(std::string_view(item["text"])), {}};
       for (int64_t id : item["ids"].get_array()) golden.ids.push_back(static_cast<int32_t>(id));
       goldens.push_back(std::move(golden));
     }

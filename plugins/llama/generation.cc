@@ -21,12 +21,12 @@ Status Range(const char* name, T value, bool fits, const char* wanted) {
 Status CheckRanges(const smi_generate_params& params) {
   // Written so that NaN fails each of them.
   for (Status status : {
-           Range("temperature", params.temperature, params.temperature >= 0 && std::isfinite(params.temperature),
-                 "a number of at least 0"),
+           Range("temperature", params.temperature,
+                 params.temperature >= 0 && std::isfinite(params.temperature), "a number of at least 0"),
            Range("top_p", params.top_p, params.top_p > 0 && params.top_p <= 1, "above 0 and at most 1"),
            Range("min_p", params.min_p, params.min_p >= 0 && params.min_p < 1, "at least 0 and below 1"),
-           Range("repeat_penalty", params.repeat_penalty, params.repeat_penalty > 0 && std::isfinite(params.repeat_penalty),
-                 "above 0"),
+           Range("repeat_penalty", params.repeat_penalty,
+                 params.repeat_penalty > 0 && std::isfinite(params.repeat_penalty), "above 0"),
            Range("top_k", params.top_k, params.top_k >= 0, "at least 0"),
            Range("the number of stop strings", params.n_stop, params.n_stop <= kMaxStops, "at most 64"),
        }) {
@@ -130,7 +130,9 @@ void Generation::Done(Counters* counters) {
   const int64_t first = first_token_ns_ == 0 ? now : first_token_ns_;
   smi_generate_result result{};
   result.struct_size = sizeof result;
-  result.finish = outcome_.ok() ? finish_ : outcome_.code == SMI_CANCELLED ? SMI_FINISH_CANCELLED : SMI_FINISH_NONE;
+  result.finish = outcome_.ok()                    ? finish_
+                  : outcome_.code == SMI_CANCELLED ? SMI_FINISH_CANCELLED
+                                                   : SMI_FINISH_NONE;
   result.prompt_tokens = static_cast<uint32_t>(prompt_.size());
   result.completion_tokens = drawn_;
   result.queue_ns = static_cast<uint64_t>(started - accepted_ns_);

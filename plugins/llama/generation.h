@@ -30,7 +30,8 @@ Status ParseGenerateParams(const smi_generate_params& params, GenerationParams* 
 class Generation final : public smi_call {
  public:
   // `prompt` is not empty and shorter than `context_length`.
-  Generation(GenerationParams params, std::vector<int32_t> prompt, uint32_t context_length, const smi_text_sink& sink);
+  Generation(GenerationParams params, std::vector<int32_t> prompt, uint32_t context_length,
+             const smi_text_sink& sink);
 
   // --- the prompt
   std::span<const int32_t> prompt_left() const { return std::span(prompt_).subspan(prompt_done_); }
@@ -73,8 +74,8 @@ class Generation final : public smi_call {
   size_t prompt_done_ = 0;
   size_t decoded_ = 0;
   int32_t last_token_ = -1;
-  uint32_t drawn_ = 0;    // tokens of the answer
-  uint32_t untold_ = 0;   // of those, not yet told to the sink
+  uint32_t drawn_ = 0;   // tokens of the answer
+  uint32_t untold_ = 0;  // of those, not yet told to the sink
   int64_t started_ns_ = 0;
   int64_t first_token_ns_ = 0;
   smi_finish finish_ = SMI_FINISH_NONE;

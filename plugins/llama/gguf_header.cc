@@ -19,7 +19,8 @@ constexpr uint64_t kSmallestPair = 8 + 4 + 1;
 constexpr uint64_t kSmallestTensor = 8 + 4 + 4 + 8;
 
 Status Corrupt(const ByteSource& source, const std::string& what) {
-  return Fail(SMI_CORRUPT, "damaged GGUF file: ", what, " (at byte ", source.position(), " of ", source.size(), ")");
+  return Fail(SMI_CORRUPT, "damaged GGUF file: ", what, " (at byte ", source.position(), " of ",
+              source.size(), ")");
 }
 
 template <typename T>
@@ -31,7 +32,8 @@ Status ReadString(ByteSource& source, uint64_t max_bytes, const char* what, std:
   uint64_t size = 0;
   if (!ReadNumber(source, &size)) return Corrupt(source, std::string("the file ends inside ") + what);
   if (size > source.left()) return Corrupt(source, std::string(what) + " reaches beyond the end of the file");
-  if (size > max_bytes) return Corrupt(source, std::string(what) + " is longer than " + std::to_string(max_bytes));
+  if (size > max_bytes)
+    return Corrupt(source, std::string(what) + " is longer than " + std::to_string(max_bytes));
   text->resize(size);
   if (!source.Read(text->data(), size)) return Corrupt(source, std::string("cannot read ") + what);
   return Ok();
@@ -98,14 +100,16 @@ bool ReadScalar(ByteSource& source, uint32_t type, GgufValue* value) {
 }
 
 bool IsInteger(uint32_t type) {
-  return FixedSize(type) != 0 && type != GGUF_TYPE_FLOAT32 && type != GGUF_TYPE_FLOAT64 && type != GGUF_TYPE_BOOL;
+  return FixedSize(type) != 0 && type != GGUF_TYPE_FLOAT32 && type != GGUF_TYPE_FLOAT64 &&
+         type != GGUF_TYPE_BOOL;
 }
 
 Status ReadStringArray(ByteSource& source, const std::string& key, uint64_t count) {
   for (uint64_t i = 0; i < count; ++i) {
     uint64_t size = 0;
     if (!ReadNumber(source, &size) || size > kMaxStringBytes || !source.Skip(size)) {
-      return Corrupt(source, "'" + key + "' element " + std::to_string(i) + " reaches beyond the end of the file");
+      return Corrupt(source,
+                     "'" + key + "' element " + std::to_string(i) + " reaches beyond the end of the file");
     }
   }
   return Ok();
@@ -118,9 +122,11 @@ Status ReadArray(ByteSource& source, const std::string& key, GgufValue* value) {
     return Corrupt(source, "the file ends inside '" + key + "'");
   }
   const uint64_t element = type == GGUF_TYPE_STRING ? sizeof(uint64_t) : FixedSize(type);
-  if (element == 0) return Corrupt(source, "'" + key + "' is an array of unknown type " + std::to_string(type));
+  if (element == 0)
+    return Corrupt(source, "'" + key + "' is an array of unknown type " + std::to_string(type));
   if (array.count > source.left() / element) {
-    return Corrupt(source, "'" + key + "' claims " + std::to_string(array.count) + " elements, more than the file holds");
+    return Corrupt(source, "'" + key + "' claims " + std::to_string(array.count) +
+                               " elements, more than the file holds");
   }
   if (type == GGUF_TYPE_STRING) {
     if (Status status = ReadStringArray(source, key, array.count); !status.ok()) return status;
@@ -129,7 +135,8 @@ Status ReadArray(ByteSource& source, const std::string& key, GgufValue* value) {
       GgufValue number;
       ReadScalar(source, type, &number);
       const uint64_t* positive = std::get_if<uint64_t>(&number);
-      array.integers.push_back(positive != nullptr ? static_cast<int64_t>(*positive) : std::get<int64_t>(number));
+      array.integers.push_back(positive != nullptr ? static_cast<int64_t>(*positive)
+                                                   : std::get<int64_t>(number));
     }
   } else if (!source.Skip(array.count * element)) {
     return Corrupt(source, "cannot read '" + key + "'");
@@ -158,7 +165,8 @@ Status ReadPair(ByteSource& source, std::map<std::string, GgufValue>* pairs) {
   } else if (!ReadScalar(source, type, &value)) {
     return Corrupt(source, "the file ends inside '" + key + "'");
   }
-  if (!pairs->emplace(std::move(key), std::move(value)).second) return Corrupt(source, "a metadata key comes twice");
+  if (!pairs->emplace(std::move(key), std::move(value)).second)
+    return Corrupt(source, "a metadata key comes twice");
   return Ok();
 }
 
@@ -179,11 +187,13 @@ bool SizeTensor(GgufTensor* tensor) {
 }
 
 Status ReadTensor(ByteSource& source, GgufTensor* tensor) {
-  if (Status status = ReadString(source, GGML_MAX_NAME - 1, "a tensor name", &tensor->name); !status.ok()) return status;
+  if (Status status = ReadString(source, GGML_MAX_NAME - 1, "a tensor name", &tensor->name); !status.ok())
+    return status;
   const std::string who = "tensor '" + tensor->name + "'";
   uint32_t n_dims = 0;
   if (!ReadNumber(source, &n_dims)) return Corrupt(source, "the file ends inside " + who);
-  if (n_dims > 4) return Corrupt(source, who + " has " + std::to_string(n_dims) + " dimensions, at most 4 exist");
+  if (n_dims > 4)
+    return Corrupt(source, who + " has " + std::to_string(n_dims) + " dimensions, at most 4 exist");
   for (uint32_t i = 0; i < n_dims; ++i) {
     if (!ReadNumber(source, &tensor->dims[i])) return Corrupt(source, "the file ends inside " + who);
     if (tensor->dims[i] < 0) return Corrupt(source, who + " has a negative dimension");
@@ -191,7 +201,8 @@ Status ReadTensor(ByteSource& source, GgufTensor* tensor) {
   if (!ReadNumber(source, &tensor->type) || !ReadNumber(source, &tensor->offset)) {
     return Corrupt(source, "the file ends inside " + who);
   }
-  if (!SizeTensor(tensor)) return Corrupt(source, who + " has an unknown type, or dimensions that do not fit it");
+  if (!SizeTensor(tensor))
+    return Corrupt(source, who + " has an unknown type, or dimensions that do not fit it");
   return Ok();
 }
 
@@ -266,8 +277,8 @@ Status GgufHeader::Read(ByteSource& source, GgufHeader* header) {
     return Corrupt(source, "the file ends inside the header");
   }
   if (n_pairs > source.left() / kSmallestPair || n_tensors > source.left() / kSmallestTensor) {
-    return Corrupt(source, "the header claims " + std::to_string(n_tensors) + " tensors and " + std::to_string(n_pairs) +
-                               " metadata pairs, more than the file holds");
+    return Corrupt(source, "the header claims " + std::to_string(n_tensors) + " tensors and " +
+                               std::to_string(n_pairs) + " metadata pairs, more than the file holds");
   }
   GgufHeader read;
   for (uint64_t i = 0; i < n_pairs; ++i) {
@@ -300,7 +311,8 @@ Status GgufHeader::ReadFile(const std::string& path, GgufHeader* header) {
   if (file == nullptr) return Fail(SMI_NOT_FOUND, path, ": cannot be opened: ", std::strerror(errno));
   if (fseeko(file.get(), 0, SEEK_END) != 0) return Fail(SMI_NOT_FOUND, path, ": ", std::strerror(errno));
   const off_t size = ftello(file.get());
-  if (size < 0 || fseeko(file.get(), 0, SEEK_SET) != 0) return Fail(SMI_NOT_FOUND, path, ": not a regular file");
+  if (size < 0 || fseeko(file.get(), 0, SEEK_SET) != 0)
+    return Fail(SMI_NOT_FOUND, path, ": not a regular file");
   FileSource source(file.get(), static_cast<uint64_t>(size));
   Status status = Read(source, header);
   if (!status.ok()) status.message = path + ": " + status.message;

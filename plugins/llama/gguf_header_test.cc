@@ -50,7 +50,8 @@ TEST(GgufHeaderTest, ReadsMetadataAndTensors) {
 }
 
 TEST(GgufHeaderTest, ReadsTheFixtures) {
-  for (const char* name : {"addition/model-f16.gguf", "addition/model-q8_0.gguf", "embedding/model-f32.gguf"}) {
+  for (const char* name :
+       {"addition/model-f16.gguf", "addition/model-q8_0.gguf", "embedding/model-f32.gguf"}) {
     GgufHeader header;
     const Status status = GgufHeader::ReadFile(FixturePath(name), &header);
     EXPECT_TRUE(status.ok()) << status.message;
@@ -89,36 +90,57 @@ TEST(GgufHeaderTest, UnknownVersionsAreUnsupported) {
 TEST(GgufHeaderTest, CountsBeyondTheFileAreRefusedBeforeAnythingIsAllocated) {
   ExpectCorrupt(GgufBytes().Header(UINT64_MAX, 0).bytes(), "more than the file holds");
   ExpectCorrupt(GgufBytes().Header(0, UINT64_MAX / 2).bytes(), "more than the file holds");
-  ExpectCorrupt(GgufBytes().Header(0, 1).Text("k").Number<uint32_t>(8).Number<uint64_t>(1u << 30).Zeros(20).bytes(),
-                "beyond the end");
   ExpectCorrupt(
-      GgufBytes().Header(0, 1).Text("k").Number<uint32_t>(9).Number<uint32_t>(4).Number(UINT64_MAX).Zeros(8).bytes(),
-      "more than the file holds");
+      GgufBytes().Header(0, 1).Text("k").Number<uint32_t>(8).Number<uint64_t>(1u << 30).Zeros(20).bytes(),
+      "beyond the end");
+  ExpectCorrupt(GgufBytes()
+                    .Header(0, 1)
+                    .Text("k")
+                    .Number<uint32_t>(9)
+                    .Number<uint32_t>(4)
+                    .Number(UINT64_MAX)
+                    .Zeros(8)
+                    .bytes(),
+                "more than the file holds");
 }
 
 TEST(GgufHeaderTest, UnknownTypesAreRefused) {
   ExpectCorrupt(GgufBytes().Header(0, 1).Text("k").Number<uint32_t>(13).Zeros(20).bytes(), "unknown type 13");
   // An array of arrays.
-  ExpectCorrupt(GgufBytes().Header(0, 1).Text("k").Number<uint32_t>(9).Number<uint32_t>(9).Number<uint64_t>(1).Zeros(20).bytes(),
+  ExpectCorrupt(GgufBytes()
+                    .Header(0, 1)
+                    .Text("k")
+                    .Number<uint32_t>(9)
+                    .Number<uint32_t>(9)
+                    .Number<uint64_t>(1)
+                    .Zeros(20)
+                    .bytes(),
                 "unknown type 9");
-  ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", 4, 1, 0, 999).PadTo(32).Zeros(64).bytes(), "unknown type");
+  ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", 4, 1, 0, 999).PadTo(32).Zeros(64).bytes(),
+                "unknown type");
 }
 
 TEST(GgufHeaderTest, NamesThatComeTwiceAreRefused) {
   ExpectCorrupt(GgufBytes().Header(0, 2).PairU32("k", 1).PairU32("k", 2).bytes(), "twice");
-  ExpectCorrupt(GgufBytes().Header(2, 0).Tensor("t", 4, 1, 0).Tensor("t", 4, 1, 32).PadTo(32).Zeros(64).bytes(), "twice");
+  ExpectCorrupt(
+      GgufBytes().Header(2, 0).Tensor("t", 4, 1, 0).Tensor("t", 4, 1, 32).PadTo(32).Zeros(64).bytes(),
+      "twice");
 }
 
 TEST(GgufHeaderTest, TensorsOutsideTheFileAreRefused) {
-  ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", 4, 8, 0).PadTo(32).Zeros(127).bytes(), "ends at data byte");
-  ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", 4, 1, 1 << 20).PadTo(32).Zeros(64).bytes(), "ends at data byte");
-  ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", 4, 1, UINT64_MAX - 31).PadTo(32).Zeros(64).bytes(), "ends at data byte");
+  ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", 4, 8, 0).PadTo(32).Zeros(127).bytes(),
+                "ends at data byte");
+  ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", 4, 1, 1 << 20).PadTo(32).Zeros(64).bytes(),
+                "ends at data byte");
+  ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", 4, 1, UINT64_MAX - 31).PadTo(32).Zeros(64).bytes(),
+                "ends at data byte");
   ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", 4, 1, 16).PadTo(32).Zeros(64).bytes(), "not aligned");
 }
 
 TEST(GgufHeaderTest, SizesThatOverflowAreRefused) {
   constexpr int64_t kHuge = int64_t{1} << 62;
-  ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", kHuge, kHuge, 0).PadTo(32).Zeros(64).bytes(), "do not fit");
+  ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", kHuge, kHuge, 0).PadTo(32).Zeros(64).bytes(),
+                "do not fit");
   ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", -4, 1, 0).PadTo(32).Zeros(64).bytes(), "negative");
   // Q8_0 comes in blocks of 32.
   ExpectCorrupt(GgufBytes().Header(1, 0).Tensor("t", 33, 1, 0, 8).PadTo(32).Zeros(64).bytes(), "do not fit");

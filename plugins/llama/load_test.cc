@@ -152,7 +152,9 @@ TEST(LoadTest, ModelsOfOnePluginLiveSideBySide) {
 TEST(LoadTest, EngineSpeaksToTheHostsLogOnly) {
   TakeLog(0);
   testing::internal::CaptureStderr();
-  { TestModel model(kModel); }
+  {
+    TestModel model(kModel);
+  }
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
   EXPECT_FALSE(TakeLog(0).empty());
 }

@@ -59,7 +59,8 @@ std::string ErrorCapture::text() const {
   std::string first = errors_.substr(0, errors_.find('\n'));
   // "llama_model_load: error loading model: ..." -> "error loading model: ..."
   const size_t colon = first.find(": ");
-  if (colon != std::string::npos && first.substr(0, colon).find(' ') == std::string::npos) first.erase(0, colon + 2);
+  if (colon != std::string::npos && first.substr(0, colon).find(' ') == std::string::npos)
+    first.erase(0, colon + 2);
   return first;
 }
 

@@ -17,7 +17,9 @@ constexpr std::string_view kTextHelp = "sentences; none may have more tokens tha
 
 smi_str Str(std::string_view text) { return {text.data(), text.size()}; }
 
-std::string Why(const ErrorCapture& errors) { return errors.text().empty() ? "no reason given" : errors.text(); }
+std::string Why(const ErrorCapture& errors) {
+  return errors.text().empty() ? "no reason given" : errors.text();
+}
 
 }  // namespace
 
@@ -51,10 +53,12 @@ Status Model::LoadEngine() {
   if (model_ == nullptr) {
     const std::string why = Why(errors);
     const bool unknown = why.find("unknown model architecture") != std::string::npos;
-    return Fail(unknown ? SMI_UNSUPPORTED : SMI_CORRUPT, options_.path, ": llama.cpp cannot load the model: ", why);
+    return Fail(unknown ? SMI_UNSUPPORTED : SMI_CORRUPT, options_.path,
+                ": llama.cpp cannot load the model: ", why);
   }
   if (llama_model_has_encoder(model_.get()) && !plan_.embeds) {
-    return Fail(SMI_UNSUPPORTED, "'", plan_.architecture, "' models (encoder and decoder) are not supported yet");
+    return Fail(SMI_UNSUPPORTED, "'", plan_.architecture,
+                "' models (encoder and decoder) are not supported yet");
   }
   if (llama_model_is_diffusion(model_.get())) {
     return Fail(SMI_UNSUPPORTED, "'", plan_.architecture, "' models (text diffusion) are not supported yet");
@@ -85,28 +89,30 @@ Status Model::MakeContext() {
   AssertionsThrow assertions;
   context_.reset(llama_init_from_model(model_.get(), params));
   if (context_ != nullptr) return Ok();
-  return Fail(SMI_OUT_OF_MEMORY, "llama.cpp cannot make a context of ", plan_.max_sequences, " x ", plan_.context_length,
-              " tokens (about ", plan_.private_bytes() >> 20, " MiB): ", Why(errors));
+  return Fail(SMI_OUT_OF_MEMORY, "llama.cpp cannot make a context of ", plan_.max_sequences, " x ",
+              plan_.context_length, " tokens (about ", plan_.private_bytes() >> 20, " MiB): ", Why(errors));
 }
 
 Status Model::StartLoop() {
   if (plan_.embeds) {
     plan_.embedding_length = static_cast<uint32_t>(llama_model_n_embd_out(model_.get()));
-    embed_ = std::make_unique<EmbedLoop>(context_.get(),
-                                         EmbedLimits{.max_sequences = plan_.max_sequences,
-                                                     .batch = std::min(llama_n_batch(context_.get()), plan_.batch),
-                                                     .max_queue = options_.max_queue,
-                                                     .n_threads = plan_.n_threads,
-                                                     .width = plan_.embedding_length,
-                                                     .normalize = options_.normalize},
-                                         &counters_);
+    embed_ =
+        std::make_unique<EmbedLoop>(context_.get(),
+                                    EmbedLimits{.max_sequences = plan_.max_sequences,
+                                                .batch = std::min(llama_n_batch(context_.get()), plan_.batch),
+                                                .max_queue = options_.max_queue,
+                                                .n_threads = plan_.n_threads,
+                                                .width = plan_.embedding_length,
+                                                .normalize = options_.normalize},
+                                    &counters_);
   } else {
     ReadChatTemplate();
-    decode_ = std::make_unique<DecodeLoop>(context_.get(), *vocabulary_,
-                                           LoopLimits{.max_sequences = plan_.max_sequences,
-                                                      .batch = std::min(llama_n_batch(context_.get()), plan_.batch),
-                                                      .max_queue = options_.max_queue},
-                                           &counters_);
+    decode_ =
+        std::make_unique<DecodeLoop>(context_.get(), *vocabulary_,
+                                     LoopLimits{.max_sequences = plan_.max_sequences,
+                                                .batch = std::min(llama_n_batch(context_.get()), plan_.batch),
+                                                .max_queue = options_.max_queue},
+                                     &counters_);
   }
   Describe();
   return Ok();
@@ -115,8 +121,9 @@ Status Model::StartLoop() {
 void Model::ReadChatTemplate() {
   const char* source = llama_model_chat_template(model_.get(), nullptr);
   if (source == nullptr || *source == '\0') {
-    chat_status_ = Fail(SMI_UNSUPPORTED, "the model file holds no chat template, so messages cannot be turned into a prompt; "
-                                         "give a prompt instead");
+    chat_status_ = Fail(SMI_UNSUPPORTED,
+                        "the model file holds no chat template, so messages cannot be turned into a prompt; "
+                        "give a prompt instead");
     return;
   }
   chat_source_ = source;
@@ -143,8 +150,15 @@ void Model::Describe() {
   info_.preferred_batch = 16;
   vector_shape_[1] = plan_.embedding_length;
   input_ = {sizeof input_, SMI_BYTES, Str("text"), kTextShape, kTextDims, 1, 0, Str(kTextHelp)};
-  output_ = {sizeof output_, SMI_FP32, Str("embedding"), vector_shape_, kVectorDims, 2, 0,
-             Str(options_.normalize ? "one vector of length 1 for each sentence" : "one vector for each sentence")};
+  output_ = {
+      sizeof output_,
+      SMI_FP32,
+      Str("embedding"),
+      vector_shape_,
+      kVectorDims,
+      2,
+      0,
+      Str(options_.normalize ? "one vector of length 1 for each sentence" : "one vector for each sentence")};
   info_.inputs = &input_;
   info_.outputs = &output_;
   info_.n_inputs = info_.n_outputs = 1;
@@ -152,7 +166,8 @@ void Model::Describe() {
 
 Status Model::CheckIdle() const {
   const uint32_t running = counters_.running;
-  if (running != 0) return Fail(SMI_WRONG_STATE, running, " calls of the model are running: wait for them or cancel them");
+  if (running != 0)
+    return Fail(SMI_WRONG_STATE, running, " calls of the model are running: wait for them or cancel them");
   if ((decode_ && decode_->OnLoopThread()) || (embed_ && embed_->OnLoopThread())) {
     return Fail(SMI_WRONG_STATE, "a model cannot be unloaded from inside done() of one of its calls");
   }
@@ -163,23 +178,27 @@ Status Model::MakePrompt(const smi_generate_params& params, std::vector<int32_t>
   if (params.n_messages > 0) {
     std::vector<PromptPart> parts;
     if (chat_ == nullptr) return chat_status_;
-    if (Status status = chat_->Render(params.messages, params.n_messages, &parts); !status.ok()) return status;
+    if (Status status = chat_->Render(params.messages, params.n_messages, &parts); !status.ok())
+      return status;
     if (Status status = TokenizePrompt(parts, *vocabulary_, tokens); !status.ok()) return status;
   } else {
-    const std::string_view prompt(params.prompt.data == nullptr ? "" : params.prompt.data, params.prompt.size);
-    if (Status status = vocabulary_->Tokenize(prompt, true, Special::kParse, tokens); !status.ok()) return status;
+    const std::string_view prompt(params.prompt.data == nullptr ? "" : params.prompt.data,
+                                  params.prompt.size);
+    if (Status status = vocabulary_->Tokenize(prompt, true, Special::kParse, tokens); !status.ok())
+      return status;
   }
   if (tokens->empty()) return Fail(SMI_BAD_INPUT, "the prompt is empty");
   if (tokens->size() >= plan_.context_length) {
-    return Fail(SMI_BAD_INPUT, "the prompt has ", tokens->size(), " tokens, the model's context holds ", plan_.context_length,
-                " with at least one for the answer");
+    return Fail(SMI_BAD_INPUT, "the prompt has ", tokens->size(), " tokens, the model's context holds ",
+                plan_.context_length, " with at least one for the answer");
   }
   return Ok();
 }
 
 Status Model::Generate(const smi_generate_params& params, const smi_text_sink& sink, smi_call** call) {
   if (decode_ == nullptr) {
-    return Fail(SMI_UNSUPPORTED, "'", plan_.architecture, "' is loaded as an embedding model: it does not generate text");
+    return Fail(SMI_UNSUPPORTED, "'", plan_.architecture,
+                "' is loaded as an embedding model: it does not generate text");
   }
   GenerationParams parsed;
   std::vector<int32_t> tokens;
@@ -194,7 +213,8 @@ Status Model::Generate(const smi_generate_params& params, const smi_text_sink& s
 
 Status Model::Execute(const smi_execute_params& params, const smi_output_sink& sink, smi_call** call) {
   if (embed_ == nullptr) {
-    return Fail(SMI_UNSUPPORTED, "'", plan_.architecture, "' is a language model: it generates text, it takes no tensors");
+    return Fail(SMI_UNSUPPORTED, "'", plan_.architecture,
+                "' is a language model: it generates text, it takes no tensors");
   }
   std::unique_ptr<Embedding> made;
   Status status = Embedding::Make(params, sink, *vocabulary_, plan_.context_length, &made);

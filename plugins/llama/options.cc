@@ -12,12 +12,13 @@ namespace {
 
 std::string_view View(const smi_str& text) { return {text.data == nullptr ? "" : text.data, text.size}; }
 
-Status Number(std::string_view name, std::string_view value, uint32_t least, uint32_t most, uint32_t* number) {
+Status Number(std::string_view name, std::string_view value, uint32_t least, uint32_t most,
+              uint32_t* number) {
   uint32_t parsed = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
   if (error != std::errc() || end != value.data() + value.size() || parsed < least || parsed > most) {
-    return Fail(SMI_INVALID_ARGUMENT, "load option '", name, "' takes a number from ", least, " to ", most, ", not '", value,
-                "'");
+    return Fail(SMI_INVALID_ARGUMENT, "load option '", name, "' takes a number from ", least, " to ", most,
+                ", not '", value, "'");
   }
   *number = parsed;
   return Ok();
@@ -67,7 +68,8 @@ Status ParseLoadParams(const smi_load_params* params, LoadOptions* options) {
   if (View(params->format) != "gguf") {
     return Fail(SMI_UNSUPPORTED, "the llama plugin executes 'gguf', not '", View(params->format), "'");
   }
-  if (params->n_options > 0 && params->options == nullptr) return Fail(SMI_INVALID_ARGUMENT, "load options are missing");
+  if (params->n_options > 0 && params->options == nullptr)
+    return Fail(SMI_INVALID_ARGUMENT, "load options are missing");
   options->path = View(params->path);
   options->context_length = params->context_length;
   options->max_sequences = params->max_sequences;
@@ -75,7 +77,8 @@ Status ParseLoadParams(const smi_load_params* params, LoadOptions* options) {
   options->n_threads = std::min(params->n_threads, options->cpus);
   for (uint32_t i = 0; i < params->n_options; ++i) {
     const smi_option& option = params->options[i];
-    if (Status status = ParseOption(View(option.name), View(option.value), options); !status.ok()) return status;
+    if (Status status = ParseOption(View(option.name), View(option.value), options); !status.ok())
+      return status;
   }
   return Ok();
 }

@@ -68,15 +68,18 @@ Status ReadShape(const Reader& reader, Shape* shape) {
   shape->width = reader.Largest("embedding_length");
   shape->heads = reader.Largest("attention.head_count");
   const uint64_t experts = std::max<uint64_t>(1, reader.Largest("expert_used_count", 1));
-  const uint64_t expert_width = reader.Largest("expert_feed_forward_length", reader.Largest("feed_forward_length"));
+  const uint64_t expert_width =
+      reader.Largest("expert_feed_forward_length", reader.Largest("feed_forward_length"));
   shape->feed_forward = std::max(reader.Largest("feed_forward_length"), Times(experts, expert_width));
   shape->vocabulary = reader.header().ArrayCount("tokenizer.ggml.tokens");
   shape->context = reader.Largest("context_length");
   shape->attends_causally = reader.header().Bool(reader.Key("attention.causal")).value_or(true);
-  for (const auto& [name, value] : {std::pair{"block_count", shape->layers}, {"embedding_length", shape->width},
+  for (const auto& [name, value] : {std::pair{"block_count", shape->layers},
+                                    {"embedding_length", shape->width},
                                     {"context_length", shape->context}}) {
     if (value == 0 || value > (1u << 30)) {
-      return Fail(SMI_CORRUPT, "the GGUF file's ", reader.Key(name), " is missing or not a sensible number (", value, ")");
+      return Fail(SMI_CORRUPT, "the GGUF file's ", reader.Key(name), " is missing or not a sensible number (",
+                  value, ")");
     }
   }
   return Ok();
@@ -92,9 +95,11 @@ Status ChoosePooling(const Reader& reader, const LoadOptions& options, const Sha
     plan->embeds = true;
     plan->pooling = static_cast<Pooling>(in_file);
   } else if (in_file == kRank) {
-    return Fail(SMI_UNSUPPORTED, "the model ranks pairs of texts (", reader.Key("pooling_type"), " = 4): not supported yet");
+    return Fail(SMI_UNSUPPORTED, "the model ranks pairs of texts (", reader.Key("pooling_type"),
+                " = 4): not supported yet");
   } else if (!shape.attends_causally) {
-    return Fail(SMI_UNSUPPORTED, "'", reader.arch(), "' is an encoder, but the file does not say how to pool its vectors (",
+    return Fail(SMI_UNSUPPORTED, "'", reader.arch(),
+                "' is an encoder, but the file does not say how to pool its vectors (",
                 reader.Key("pooling_type"), "); load it with the option pooling=mean, cls or last");
   }
   return Ok();
@@ -123,8 +128,9 @@ uint64_t StateBytesPerSequence(const Reader& reader, const Shape& shape) {
   const uint64_t groups = reader.Largest("ssm.group_count");
   const uint64_t convolution = reader.Largest("ssm.conv_kernel");
   const uint64_t rwkv_head = reader.Largest("wkv.head_size");
-  const uint64_t numbers = Plus(Times(Plus(inner, Times(2, groups, state)), convolution),
-                                Plus(Times(inner, state), rwkv_head == 0 ? 0 : Times(shape.width, rwkv_head + 2)));
+  const uint64_t numbers =
+      Plus(Times(Plus(inner, Times(2, groups, state)), convolution),
+           Plus(Times(inner, state), rwkv_head == 0 ? 0 : Times(shape.width, rwkv_head + 2)));
   return Times(shape.layers, numbers, 4);
 }
 
@@ -134,15 +140,16 @@ Status ChooseSizes(const LoadOptions& options, const Shape& shape, uint64_t per_
                    ModelPlan* plan) {
   const uint64_t most = std::min<uint64_t>(shape.context, kMaxContext);
   if (options.context_length > most) {
-    return Fail(SMI_INVALID_ARGUMENT, "a context of ", options.context_length, " tokens is asked for, but the model has ",
-                most);
+    return Fail(SMI_INVALID_ARGUMENT, "a context of ", options.context_length,
+                " tokens is asked for, but the model has ", most);
   }
   if (options.max_sequences > kMaxSequences) {
-    return Fail(SMI_INVALID_ARGUMENT, options.max_sequences, " sequences are asked for, at most ", kMaxSequences,
-                " can be decoded side by side");
+    return Fail(SMI_INVALID_ARGUMENT, options.max_sequences, " sequences are asked for, at most ",
+                kMaxSequences, " can be decoded side by side");
   }
-  plan->context_length =
-      options.context_length != 0 ? options.context_length : static_cast<uint32_t>(std::min<uint64_t>(most, kDefaultContext));
+  plan->context_length = options.context_length != 0
+                             ? options.context_length
+                             : static_cast<uint32_t>(std::min<uint64_t>(most, kDefaultContext));
   if (plan->embeds) {
     // One step holds whole texts: they share its tokens, and none is longer than the context.
     plan->max_sequences = options.max_sequences != 0 ? options.max_sequences : 64;
@@ -156,27 +163,32 @@ Status ChooseSizes(const LoadOptions& options, const Shape& shape, uint64_t per_
   plan->max_sequences = options.max_sequences;
   if (plan->max_sequences == 0) {
     plan->max_sequences = kDefaultSequences;
-    while (plan->max_sequences > 1 && Times(plan->max_sequences, each) > kDefaultCacheBytes) plan->max_sequences /= 2;
+    while (plan->max_sequences > 1 && Times(plan->max_sequences, each) > kDefaultCacheBytes)
+      plan->max_sequences /= 2;
   }
   plan->cache_tokens = PaddedContext(Times(plan->max_sequences, plan->context_length));
   if (plan->cache_tokens > UINT32_MAX / 2) {
     return Fail(SMI_INVALID_ARGUMENT, plan->max_sequences, " sequences of ", plan->context_length,
                 " tokens are more than the engine can address");
   }
-  plan->batch = static_cast<uint32_t>(std::min<uint64_t>(std::max(options.batch, plan->max_sequences), plan->cache_tokens));
+  plan->batch = static_cast<uint32_t>(
+      std::min<uint64_t>(std::max(options.batch, plan->max_sequences), plan->cache_tokens));
   return Ok();
 }
 
 // Scratch memory of one step; measured factors, see the README.
 uint64_t ComputeBytes(const Shape& shape, const ModelPlan& plan) {
-  const uint64_t activations = Times(plan.batch, Plus(Times(10, shape.width), Times(4, shape.feed_forward)), 4);
+  const uint64_t activations =
+      Times(plan.batch, Plus(Times(10, shape.width), Times(4, shape.feed_forward)), 4);
   const uint64_t attended = plan.cache_tokens == 0 ? plan.batch : plan.cache_tokens;
   uint64_t attention = Times(plan.batch, attended, 8);  // masks
   if (plan.architecture == "grok" || plan.embeds) {
-    attention = Plus(attention, Times(plan.batch, attended, shape.heads, 8));  // no fused attention: whole score matrices
+    attention = Plus(
+        attention, Times(plan.batch, attended, shape.heads, 8));  // no fused attention: whole score matrices
   }
-  const uint64_t outputs = plan.embeds ? Times(plan.batch, shape.width, 8)
-                                       : Times(Plus(plan.max_sequences, 1), shape.vocabulary, 2 * sizeof(float) + 16);
+  const uint64_t outputs = plan.embeds
+                               ? Times(plan.batch, shape.width, 8)
+                               : Times(Plus(plan.max_sequences, 1), shape.vocabulary, 2 * sizeof(float) + 16);
   const uint64_t vocabulary = Times(shape.vocabulary, 512);  // texts, their index, merges
   const uint64_t threads = Times(plan.n_threads, 1 << 20);
   return Plus(Plus(Plus(activations, attention), Plus(outputs, vocabulary)), Plus(threads, 32 << 20));
@@ -210,8 +222,9 @@ void CountTensors(const std::vector<GgufHeader>& headers, const LoadOptions& opt
   for (const GgufHeader& header : headers) {
     plan->mapped_bytes = Plus(plan->mapped_bytes, header.file_bytes());
     for (const GgufTensor& tensor : header.tensors()) {
-      const uint64_t elements = Times(static_cast<uint64_t>(tensor.dims[0]), static_cast<uint64_t>(tensor.dims[1]),
-                                      static_cast<uint64_t>(tensor.dims[2]), static_cast<uint64_t>(tensor.dims[3]));
+      const uint64_t elements =
+          Times(static_cast<uint64_t>(tensor.dims[0]), static_cast<uint64_t>(tensor.dims[1]),
+                static_cast<uint64_t>(tensor.dims[2]), static_cast<uint64_t>(tensor.dims[3]));
       plan->parameter_count = Plus(plan->parameter_count, elements);
       weights = Plus(weights, tensor.size_bytes);
       if (GainsFromRepacking(tensor.type)) gaining = Plus(gaining, tensor.size_bytes);
@@ -237,7 +250,8 @@ Status MakePlan(const std::vector<GgufHeader>& headers, const LoadOptions& optio
   if (Status status = ChoosePooling(reader, options, shape, &made); !status.ok()) return status;
   const uint64_t per_token = CacheBytesPerToken(reader, shape);
   const uint64_t per_sequence = StateBytesPerSequence(reader, shape);
-  if (Status status = ChooseSizes(options, shape, per_token, per_sequence, &made); !status.ok()) return status;
+  if (Status status = ChooseSizes(options, shape, per_token, per_sequence, &made); !status.ok())
+    return status;
   made.cache_bytes = Plus(Times(made.cache_tokens, per_token), Times(made.max_sequences, per_sequence));
   if (made.embeds) {
     made.embedding_length = static_cast<uint32_t>(reader.Largest("embedding_length_out", shape.width));

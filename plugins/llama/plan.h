@@ -15,14 +15,14 @@ namespace mlos::llama {
 
 struct ModelPlan {
   std::string architecture;
-  bool embeds = false;             // an embedding model; otherwise it generates text
+  bool embeds = false;  // an embedding model; otherwise it generates text
   Pooling pooling = Pooling::kFromFile;
-  uint32_t context_length = 0;     // tokens of one sequence
+  uint32_t context_length = 0;  // tokens of one sequence
   uint32_t max_sequences = 0;
-  uint32_t batch = 0;              // tokens of one step
-  uint64_t cache_tokens = 0;       // tokens that all sequences together may hold
+  uint32_t batch = 0;         // tokens of one step
+  uint64_t cache_tokens = 0;  // tokens that all sequences together may hold
   uint32_t n_threads = 1;
-  bool repack = false;             // interleave weights in private memory for speed
+  bool repack = false;  // interleave weights in private memory for speed
   uint64_t parameter_count = 0;
   uint32_t embedding_length = 0;
   // Upper bounds.

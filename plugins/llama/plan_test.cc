@@ -29,8 +29,15 @@ struct Numbers {
 
 std::vector<GgufHeader> Headers(const Numbers& n) {
   GgufBytes file;
-  file.Header(0, 10).PairText("general.architecture", n.architecture).PairText("tokenizer.ggml.model", n.tokenizer);
-  file.Text("tokenizer.ggml.tokens").Number<uint32_t>(9).Number<uint32_t>(8).Number<uint64_t>(2).Text("a").Text("b");
+  file.Header(0, 10)
+      .PairText("general.architecture", n.architecture)
+      .PairText("tokenizer.ggml.model", n.tokenizer);
+  file.Text("tokenizer.ggml.tokens")
+      .Number<uint32_t>(9)
+      .Number<uint32_t>(8)
+      .Number<uint64_t>(2)
+      .Text("a")
+      .Text("b");
   const std::string a = n.architecture + ".";
   file.PairU32(a + "context_length", n.context).PairU32(a + "block_count", n.layers);
   file.PairU32(a + "embedding_length", n.width).PairU32(a + "attention.head_count", n.heads);
@@ -67,8 +74,8 @@ TEST(PlanTest, CacheIsTwoHalvesAHeadALayerAToken) {
 }
 
 TEST(PlanTest, DefaultSequencesKeepTheCacheSmall) {
-  EXPECT_EQ(Plan({}).max_sequences, 1u);                 // 2 GiB each
-  EXPECT_EQ(Plan({.kv_heads = 8}).max_sequences, 2u);    // 512 MiB each
+  EXPECT_EQ(Plan({}).max_sequences, 1u);               // 2 GiB each
+  EXPECT_EQ(Plan({.kv_heads = 8}).max_sequences, 2u);  // 512 MiB each
   EXPECT_EQ(Plan({.kv_heads = 1}).max_sequences, 4u);
   EXPECT_EQ(Plan({}, {.max_sequences = 8}).max_sequences, 8u);
 }
@@ -101,7 +108,9 @@ ModelPlan PlanOfWeights(int32_t type, Repack repack) {
   GgufBytes file;
   file.Header(1, 6).PairText("general.architecture", "llama").PairText("tokenizer.ggml.model", "llama");
   file.Text("tokenizer.ggml.tokens").Number<uint32_t>(9).Number<uint32_t>(8).Number<uint64_t>(1).Text("a");
-  file.PairU32("llama.context_length", 64).PairU32("llama.block_count", 1).PairU32("llama.embedding_length", 64);
+  file.PairU32("llama.context_length", 64)
+      .PairU32("llama.block_count", 1)
+      .PairU32("llama.embedding_length", 64);
   file.Tensor("t", 1024, 1024, 0, type).PadTo(32).Zeros(4 << 20);
   std::vector<GgufHeader> headers(1);
   MemorySource source(file.bytes());
@@ -134,8 +143,9 @@ TEST(PlanTest, SizesWithoutSenseAreCorrupt) {
 }
 
 TEST(PlanTest, HugeNumbersSaturateInsteadOfWrapping) {
-  const ModelPlan plan = Plan({.layers = 1u << 30, .width = 1u << 30, .heads = 0xFFFFFFFF, .kv_heads = 0xFFFFFFFF},
-                              {.context_length = 1, .max_sequences = 1});
+  const ModelPlan plan =
+      Plan({.layers = 1u << 30, .width = 1u << 30, .heads = 0xFFFFFFFF, .kv_heads = 0xFFFFFFFF},
+           {.context_length = 1, .max_sequences = 1});
   EXPECT_GT(plan.private_bytes(), uint64_t{1} << 40);
 }
 
@@ -165,7 +175,7 @@ TEST(PromptTokensTest, AStepIsBoundedInTime) {
   EXPECT_EQ(PromptTokens(2 * kMs, false, 512), 500u);    // 1 s alone
   EXPECT_EQ(PromptTokens(1000 * kMs, true, 512), 16u);   // never less: a step costs something
   EXPECT_EQ(PromptTokens(1000 * kMs, false, 512), 64u);
-  EXPECT_EQ(PromptTokens(0, true, 512), 16u);            // not yet measured
+  EXPECT_EQ(PromptTokens(0, true, 512), 16u);  // not yet measured
   EXPECT_EQ(PromptTokens(0, true, 3), 3u);
 }
 

@@ -49,10 +49,12 @@ Status Missing(const char* what) { return Fail(SMI_INVALID_ARGUMENT, what, " is 
 smi_code Open(const smi_host_api* host, const smi_option* options, uint32_t n_options, smi_plugin** plugin,
               smi_error* error) {
   return Guarded(error, [&] {
-    if (host == nullptr || !SMI_HAS(host, smi_host_api, log) || plugin == nullptr) return Missing("the host's table");
+    if (host == nullptr || !SMI_HAS(host, smi_host_api, log) || plugin == nullptr)
+      return Missing("the host's table");
     if (n_options > 0) {
       return Fail(SMI_INVALID_ARGUMENT, "the llama plugin has no option '",
-                  std::string_view(options[0].name.data, options[0].name.size), "' to open it with; it has none");
+                  std::string_view(options[0].name.data, options[0].name.size),
+                  "' to open it with; it has none");
     }
     auto opened = std::make_unique<smi_plugin>();
     StartLogging(host);
@@ -67,7 +69,8 @@ smi_code Close(smi_plugin* plugin, smi_error* error) {
   return Guarded(error, [&] {
     if (plugin == nullptr) return Missing("the plugin");
     if (plugin->models != 0) {
-      return Fail(SMI_WRONG_STATE, plugin->models.load(), " models of the llama plugin are loaded: unload them first");
+      return Fail(SMI_WRONG_STATE, plugin->models.load(),
+                  " models of the llama plugin are loaded: unload them first");
     }
     StopLogging();
     delete plugin;
@@ -104,7 +107,8 @@ smi_code Estimate(smi_plugin*, const smi_load_params* params, smi_estimate* out,
     out->private_bytes = plan.private_bytes();
     out->mapped_bytes = plan.mapped_bytes;
     out->device_bytes = 0;
-    out->per_call_bytes = 64 * uint64_t{plan.context_length};  // the prompt's tokens and text; the rest is taken at load
+    out->per_call_bytes =
+        64 * uint64_t{plan.context_length};  // the prompt's tokens and text; the rest is taken at load
     return Ok();
   });
 }
@@ -134,8 +138,8 @@ smi_code Unload(smi_model* model, smi_error* error) {
 
 const smi_model_info* DescribeModel(smi_model* model) { return &model->model->info(); }
 
-smi_code Execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink, smi_call** call,
-                 smi_error* error) {
+smi_code Execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink,
+                 smi_call** call, smi_error* error) {
   if (const smi_code bad = smi_check_execute(params, sink, error); bad != SMI_OK) return bad;
   return Guarded(error, [&] {
     if (model == nullptr) return Missing("the model");
@@ -143,8 +147,8 @@ smi_code Execute(smi_model* model, const smi_execute_params* params, const smi_o
   });
 }
 
-smi_code Generate(smi_model* model, const smi_generate_params* params, const smi_text_sink* sink, smi_call** call,
-                  smi_error* error) {
+smi_code Generate(smi_model* model, const smi_generate_params* params, const smi_text_sink* sink,
+                  smi_call** call, smi_error* error) {
   if (const smi_code bad = smi_check_generate(params, sink, error); bad != SMI_OK) return bad;
   return Guarded(error, [&] {
     if (model == nullptr) return Missing("the model");
@@ -167,9 +171,11 @@ smi_code ModelStats(smi_model* model, smi_model_stats* out, smi_error* error) {
   });
 }
 
-smi_code Tokenize(smi_model* model, smi_str text, int32_t* ids, uint64_t capacity, uint64_t* n, smi_error* error) {
+smi_code Tokenize(smi_model* model, smi_str text, int32_t* ids, uint64_t capacity, uint64_t* n,
+                  smi_error* error) {
   return Guarded(error, [&] {
-    if (model == nullptr || n == nullptr || (ids == nullptr && capacity > 0)) return Missing("an argument of tokenize");
+    if (model == nullptr || n == nullptr || (ids == nullptr && capacity > 0))
+      return Missing("an argument of tokenize");
     return model->model->Tokenize(text, ids, capacity, n);
   });
 }
@@ -197,8 +203,8 @@ constexpr smi_plugin_api kApi = {
 const smi_plugin_api* smi_plugin_entry(uint32_t host_version, smi_error* error) {
   using mlos::llama::Fail;
   if (host_version >> 16 != SMI_VERSION_MAJOR) {
-    mlos::llama::Report(Fail(SMI_UNSUPPORTED, "the llama plugin speaks SMI ", SMI_VERSION_MAJOR, ", the host ",
-                             host_version >> 16),
+    mlos::llama::Report(Fail(SMI_UNSUPPORTED, "the llama plugin speaks SMI ", SMI_VERSION_MAJOR,
+                             ", the host ", host_version >> 16),
                         error);
     return nullptr;
   }

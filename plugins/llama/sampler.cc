@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace mlos::llama {
@@ -10,21 +11,48 @@ namespace {
 
 constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
-// Largest value; NaN never wins. Lanes let the compiler use vectors, which a vocabulary of 150,000 makes worth it.
-float Largest(std::span<const float> logits) {
-  constexpr size_t kLanes = 16;
-  float lanes[kLanes];
-  std::fill(std::begin(lanes), std::end(lanes), kImpossible);
+// A vocabulary can have 150,000 tokens, and every token drawn looks at all of them: four at a time, on any CPU, and in
+// blocks, most of which one comparison then settles.
+using Lanes = float __attribute__((vector_size(16)));
+constexpr size_t kLanes = sizeof(Lanes) / sizeof(float);
+constexpr size_t kBlock = 32;
+
+// x where it is larger, else m; NaN in x never wins.
+Lanes Larger(Lanes x, Lanes m) { return x > m ? x : m; }
+
+// Largest of kBlock values; kImpossible when all are NaN.
+float LargestOfBlock(const float* values) {
+  Lanes largest = {kImpossible, kImpossible, kImpossible, kImpossible};
+  for (size_t i = 0; i < kBlock; i += kLanes) {
+    Lanes lanes;
+    std::memcpy(&lanes, values + i, sizeof lanes);
+    largest = Larger(lanes, largest);
+  }
+  float result = kImpossible;
+  for (size_t lane = 0; lane < kLanes; ++lane) result = largest[lane] > result ? largest[lane] : result;
+  return result;
+}
+
+// The first of the largest values; logits.size() when none is above kImpossible.
+size_t IndexOfLargest(std::span<const float> logits) {
+  float largest = kImpossible;
+  size_t block = logits.size();
   size_t i = 0;
-  for (; i + kLanes <= logits.size(); i += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
+  for (; i + kBlock <= logits.size(); i += kBlock) {
+    const float of_block = LargestOfBlock(&logits[i]);
+    if (of_block > largest) {
+      largest = of_block;
+      block = i;
     }
   }
-  float largest = kImpossible;
-  for (float lane : lanes) largest = lane > largest ? lane : largest;
-  for (; i < logits.size(); ++i) largest = logits[i] > largest ? logits[i] : largest;
-  return largest;
+  for (; i < logits.size(); ++i) {
+    if (logits[i] > largest) {
+      largest = logits[i];
+      block = i;
+    }
+  }
+  while (block < logits.size() && logits[block] != largest) ++block;
+  return block;
 }
 
 bool MoreLikely(const Candidate& a, const Candidate& b) {
@@ -46,24 +74,34 @@ void Sampler::Penalise(std::span<float> logits) const {
   }
 }
 
-void Sampler::SelectTopK(std::span<const float> logits) {
-  const size_t k = std::min(static_cast<size_t>(params_.top_k), logits.size());
-  // A heap whose front is the least likely of the k best so far: one comparison for nearly every token.
-  float least = kImpossible;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (!(logits[i] > least)) continue;
-    if (candidates_.size() == k) {
-      std::pop_heap(candidates_.begin(), candidates_.end(), MoreLikely);
-      candidates_.pop_back();
-    }
-    candidates_.push_back({static_cast<int32_t>(i), logits[i], 0});
-    std::push_heap(candidates_.begin(), candidates_.end(), MoreLikely);
-    if (candidates_.size() == k) least = candidates_.front().logit;
+void Sampler::Offer(size_t index, float logit, size_t k) {
+  if (candidates_.size() == k) {
+    if (!(logit > candidates_.front().logit)) return;
+    std::pop_heap(candidates_.begin(), candidates_.end(), MoreLikely);
+    candidates_.pop_back();
+  } else if (!(logit > kImpossible)) {
+    return;
   }
+  candidates_.push_back({static_cast<int32_t>(index), logit, 0});
+  std::push_heap(candidates_.begin(), candidates_.end(), MoreLikely);
+}
+
+void Sampler::SelectTopK(std::span<const float> logits) {
+  // A heap whose front is the least likely of the k best so far; a block with nothing above it is passed over.
+  const size_t k = std::min(static_cast<size_t>(params_.top_k), logits.size());
+  size_t i = 0;
+  for (; i + kBlock <= logits.size(); i += kBlock) {
+    const float least = candidates_.size() == k ? candidates_.front().logit : kImpossible;
+    if (!(LargestOfBlock(&logits[i]) > least)) continue;
+    for (size_t j = i; j < i + kBlock; ++j) Offer(j, logits[j], k);
+  }
+  for (; i < logits.size(); ++i) Offer(i, logits[i], k);
   std::sort_heap(candidates_.begin(), candidates_.end(), MoreLikely);
 }
 
-void Sampler::CutTopP(std::span<const float> logits, float largest) {
+void Sampler::CutTopP(std::span<const float> logits) {
+  float largest = kImpossible;
+  for (const Candidate& candidate : candidates_) largest = std::max(largest, candidate.logit);
   // With top_k the probabilities are those among the k; otherwise among the whole vocabulary.
   double total = 0;
   if (params_.top_k > 0) {
@@ -99,21 +137,14 @@ void Sampler::CutMinP() {
   std::erase_if(candidates_, [least](const Candidate& candidate) { return candidate.logit < least; });
 }
 
-void Sampler::Select(std::span<const float> logits, float largest) {
-  if (params_.top_k > 0) {
-    SelectTopK(logits);
-  } else {
-    // Without top_p a token below min_p can be left out at once; top_p counts every token first.
-    const bool early = params_.min_p > 0 && params_.top_p >= 1;
-    const float least = early ? largest + std::log(params_.min_p) : kImpossible;
-    for (size_t i = 0; i < logits.size(); ++i) {
-      if (logits[i] >= least && logits[i] > kImpossible) {
-        candidates_.push_back({static_cast<int32_t>(i), logits[i], 0});
-      }
-    }
+void Sampler::SelectAll(std::span<const float> logits, float largest) {
+  // Without top_p a token below min_p can be left out at once; top_p counts every token first.
+  const bool early = params_.min_p > 0 && params_.top_p >= 1;
+  const float least = early ? largest + std::log(params_.min_p) : kImpossible;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (logits[i] >= least && logits[i] > kImpossible)
+      candidates_.push_back({static_cast<int32_t>(i), logits[i], 0});
   }
-  if (params_.top_p < 1) CutTopP(logits, largest);
-  if (params_.min_p > 0) CutMinP();
 }
 
 void Sampler::SoftenAndNormalise() {
@@ -124,20 +155,31 @@ void Sampler::SoftenAndNormalise() {
     candidate.probability = std::exp((candidate.logit - largest) / params_.temperature);
     total += candidate.probability;
   }
-  for (Candidate& candidate : candidates_) candidate.probability = static_cast<float>(candidate.probability / total);
+  for (Candidate& candidate : candidates_)
+    candidate.probability = static_cast<float>(candidate.probability / total);
 }
 
 const std::vector<Candidate>& Sampler::Candidates(std::span<float> logits) {
   candidates_.clear();
   if (params_.repeat_penalty != 1) Penalise(logits);
-  const float largest = Largest(logits);
-  if (!std::isfinite(largest)) return candidates_;
-  if (params_.temperature == 0 || params_.top_k == 1) {
-    const auto first = std::find(logits.begin(), logits.end(), largest);
-    candidates_.push_back({static_cast<int32_t>(first - logits.begin()), largest, 1});
-    return candidates_;
+  const bool greedy = params_.temperature == 0 || params_.top_k == 1;
+  if (greedy || params_.top_k == 0) {
+    const size_t first = IndexOfLargest(logits);
+    if (first == logits.size() || !std::isfinite(logits[first])) return candidates_;
+    if (greedy) {
+      candidates_.push_back({static_cast<int32_t>(first), logits[first], 1});
+      return candidates_;
+    }
+    SelectAll(logits, logits[first]);
+  } else {
+    SelectTopK(logits);
+    if (candidates_.empty() || !std::isfinite(candidates_.front().logit)) {
+      candidates_.clear();
+      return candidates_;
+    }
   }
-  Select(logits, largest);
+  if (params_.top_p < 1) CutTopP(logits);
+  if (params_.min_p > 0) CutMinP();
   SoftenAndNormalise();
   return candidates_;
 }

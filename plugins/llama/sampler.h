@@ -48,9 +48,10 @@ class Sampler {
 
  private:
   void Penalise(std::span<float> logits) const;
-  void Select(std::span<const float> logits, float largest);
+  void SelectAll(std::span<const float> logits, float largest);
   void SelectTopK(std::span<const float> logits);
-  void CutTopP(std::span<const float> logits, float largest);
+  void Offer(size_t index, float logit, size_t k);  // to the heap of the k best
+  void CutTopP(std::span<const float> logits);
   void CutMinP();
   void SoftenAndNormalise();
 

@@ -30,7 +30,8 @@ std::map<int32_t, float> EngineCandidates(std::vector<float> logits, const Sampl
                                           const std::vector<int32_t>& accepted) {
   llama_sampler* chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
   const auto n_vocab = static_cast<int32_t>(logits.size());
-  llama_sampler_chain_add(chain, llama_sampler_init_penalties(n_vocab, Sampler::kPenaltyWindow, params.repeat_penalty, 0, 0));
+  llama_sampler_chain_add(
+      chain, llama_sampler_init_penalties(n_vocab, Sampler::kPenaltyWindow, params.repeat_penalty, 0, 0));
   llama_sampler_chain_add(chain, llama_sampler_init_top_k(params.top_k));
   llama_sampler_chain_add(chain, llama_sampler_init_top_p(params.top_p, 1));
   llama_sampler_chain_add(chain, llama_sampler_init_min_p(params.min_p, 1));
@@ -84,9 +85,23 @@ TEST(SamplerTest, GreedyTakesTheLargestAndOfEqualOnesTheFirst) {
   EXPECT_EQ(sampler.Sample(few), 1);
 }
 
+TEST(SamplerTest, FindsTheLargestWhereverItIs) {
+  for (size_t size : {1, 3, 31, 32, 33, 64, 100}) {
+    for (size_t at = 0; at < size; ++at) {
+      std::vector<float> logits(size, kNan);
+      logits[at] = -7;
+      if (at > 0) logits[at - 1] = -8;
+      Sampler greedy({.temperature = 0});
+      EXPECT_EQ(greedy.Sample(logits), static_cast<int32_t>(at)) << at << " of " << size;
+      Sampler narrow({.temperature = 1e-6F, .top_k = 2});
+      EXPECT_EQ(narrow.Sample(logits), static_cast<int32_t>(at)) << at << " of " << size;
+    }
+  }
+}
+
 TEST(SamplerTest, ImpossibleTokensAreNeverDrawn) {
-  for (const SamplingParams& params :
-       std::vector<SamplingParams>{{.temperature = 0}, {.temperature = 100}, {.temperature = 100, .top_k = 5}}) {
+  for (const SamplingParams& params : std::vector<SamplingParams>{
+           {.temperature = 0}, {.temperature = 100}, {.temperature = 100, .top_k = 5}}) {
     Sampler sampler(params);
     for (int i = 0; i < 200; ++i) {
       std::vector<float> logits = {kNan, kImpossible, -5, kNan, -6};

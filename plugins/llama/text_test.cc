@@ -34,10 +34,10 @@ TEST(Utf8AssemblerTest, EveryInvalidStretchBecomesOneReplacement) {
   Utf8Assembler assembler;
   EXPECT_EQ(assembler.Push("a\xFFz"), "a" + kBad + "z");
   EXPECT_EQ(assembler.Push("\x80\x80"), kBad + kBad);
-  EXPECT_EQ(assembler.Push("\xE2\x82x"), kBad + "x");        // cut short by another character
-  EXPECT_EQ(assembler.Push("\xC0\xAF"), kBad + kBad);        // overlong
+  EXPECT_EQ(assembler.Push("\xE2\x82x"), kBad + "x");             // cut short by another character
+  EXPECT_EQ(assembler.Push("\xC0\xAF"), kBad + kBad);             // overlong
   EXPECT_EQ(assembler.Push("\xED\xA0\x80"), kBad + kBad + kBad);  // surrogate
-  EXPECT_EQ(assembler.Push("\xF5"), kBad);                   // beyond U+10FFFF
+  EXPECT_EQ(assembler.Push("\xF5"), kBad);                        // beyond U+10FFFF
   EXPECT_EQ(assembler.Push("\xF0\x9F"), "");
   EXPECT_EQ(assembler.Flush(), kBad);
 }

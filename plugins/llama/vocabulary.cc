@@ -9,14 +9,17 @@ Vocabulary::Vocabulary(const llama_vocab* vocab) : vocab_(vocab) {
   int32_t n_suppressed = 0;
   const llama_token* suppressed = llama_vocab_get_suppress_tokens(vocab, &n_suppressed);
   for (int32_t i = 0; i < n_suppressed; ++i) {
-    if (suppressed[i] >= 0 && static_cast<uint32_t>(suppressed[i]) < size()) suppressed_.push_back(suppressed[i]);
+    if (suppressed[i] >= 0 && static_cast<uint32_t>(suppressed[i]) < size())
+      suppressed_.push_back(suppressed[i]);
   }
   if (llama_vocab_get_add_bos(vocab)) begin_ = llama_vocab_bos(vocab);
 }
 
-Status Vocabulary::Tokenize(std::string_view text, bool around, Special special, std::vector<int32_t>* tokens) const {
+Status Vocabulary::Tokenize(std::string_view text, bool around, Special special,
+                            std::vector<int32_t>* tokens) const {
   if (text.size() > INT32_MAX / 2) {
-    return Fail(SMI_BAD_INPUT, "the text has ", text.size(), " bytes; the tokenizer takes at most ", INT32_MAX / 2);
+    return Fail(SMI_BAD_INPUT, "the text has ", text.size(), " bytes; the tokenizer takes at most ",
+                INT32_MAX / 2);
   }
   AssertionsThrow assertions;
   const size_t before = tokens->size();

@@ -24,8 +24,12 @@ class GgufBytes {
     bytes_ += "GGUF";
     return Number(version).Number(n_tensors).Number(n_pairs);
   }
-  GgufBytes& PairU32(std::string_view key, uint32_t value) { return Text(key).Number<uint32_t>(4).Number(value); }
-  GgufBytes& PairText(std::string_view key, std::string_view value) { return Text(key).Number<uint32_t>(8).Text(value); }
+  GgufBytes& PairU32(std::string_view key, uint32_t value) {
+    return Text(key).Number<uint32_t>(4).Number(value);
+  }
+  GgufBytes& PairText(std::string_view key, std::string_view value) {
+    return Text(key).Number<uint32_t>(8).Text(value);
+  }
   // A two-dimensional tensor of f32 (type 0) unless told otherwise.
   GgufBytes& Tensor(std::string_view name, int64_t columns, int64_t rows, uint64_t offset, int32_t type = 0) {
     return Text(name).Number<uint32_t>(2).Number(columns).Number(rows).Number(type).Number(offset);

@@ -72,7 +72,9 @@ struct Collected {
 
 }  // namespace
 
-std::string FixturePath(const std::string& name) { return std::string(MLOS_SOURCE_DIR) + "/tests/models/" + name; }
+std::string FixturePath(const std::string& name) {
+  return std::string(MLOS_SOURCE_DIR) + "/tests/models/" + name;
+}
 
 std::string ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -84,7 +86,8 @@ TempFile::TempFile(const std::string& bytes, const std::string& suffix) {
   path_ = (std::filesystem::temp_directory_path() / "mlos-llama-XXXXXX").string() + suffix;
   const int fd = mkstemps(path_.data(), static_cast<int>(suffix.size()));
   std::FILE* file = fd < 0 ? nullptr : fdopen(fd, "wb");
-  if (file == nullptr || std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size() || std::fclose(file) != 0) {
+  if (file == nullptr || std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size() ||
+      std::fclose(file) != 0) {
     throw std::runtime_error("cannot write " + path_);
   }
 }
@@ -225,7 +228,8 @@ Vectors TestModel::ExecuteRaw(const smi_tensor& input, int64_t deadline_ns) {
 Vectors TestModel::Embed(const std::vector<std::string>& texts) {
   std::string packed = PackBytes(texts);
   const int64_t shape[] = {static_cast<int64_t>(texts.size())};
-  const smi_tensor input{sizeof input, SMI_BYTES, {"text", 4}, shape, 1, SMI_MEMORY_HOST, 0, 0, packed.data(), packed.size()};
+  const smi_tensor input{sizeof input,    SMI_BYTES, {"text", 4}, shape,         1,
+                         SMI_MEMORY_HOST, 0,         0,           packed.data(), packed.size()};
   return ExecuteRaw(input);
 }
 
@@ -237,7 +241,8 @@ std::vector<int32_t> TestModel::Tokenize(const std::string& text) {
   return ids;
 }
 
-smi_code EstimateOf(const std::string& path, const LoadAsk& ask, smi_estimate* estimate, std::string* message) {
+smi_code EstimateOf(const std::string& path, const LoadAsk& ask, smi_estimate* estimate,
+                    std::string* message) {
   const Params params(path, ask);
   smi_error error = NewError();
   estimate->struct_size = sizeof *estimate;

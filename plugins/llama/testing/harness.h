@@ -124,7 +124,8 @@ class TestModel {
   std::string message_;
 };
 
-smi_code EstimateOf(const std::string& path, const LoadAsk& ask, smi_estimate* estimate, std::string* message);
+smi_code EstimateOf(const std::string& path, const LoadAsk& ask, smi_estimate* estimate,
+                    std::string* message);
 
 // SMI_BYTES elements, as the ABI wants them.
 std::string PackBytes(const std::vector<std::string>& elements);
