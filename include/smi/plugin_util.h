@@ -24,7 +24,8 @@ extern "C" {
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-static inline smi_code smi_fail(smi_error* error, smi_code code, const char* format, ...) {
+static inline smi_code
+smi_fail(smi_error* error, smi_code code, const char* format, ...) {
   if (error == NULL || !SMI_HAS(error, smi_error, code)) return code;
   error->code = code;
   if (error->struct_size > offsetof(smi_error, message)) {
@@ -93,8 +94,9 @@ static inline uint64_t smi_dtype_size(smi_dtype dtype) {
 
 /* "FP32" and so on; "INVALID" for values that are no dtype. */
 static inline const char* smi_dtype_name(smi_dtype dtype) {
-  static const char* const names[] = {"INVALID", "BOOL",  "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16",
-                                      "INT32",   "INT64", "FP16",  "BF16",   "FP32",   "FP64",   "BYTES"};
+  static const char* const names[] = {"INVALID", "BOOL", "UINT8", "UINT16", "UINT32",
+                                      "UINT64",  "INT8", "INT16", "INT32",  "INT64",
+                                      "FP16",    "BF16", "FP32",  "FP64",   "BYTES"};
   return dtype > 0 && dtype <= SMI_BYTES ? names[dtype] : names[0];
 }
 
@@ -139,7 +141,8 @@ static inline const char* smi_tensor_problem(const smi_tensor* tensor) {
   if (tensor->size_bytes > 0 && tensor->data == NULL) return "the data is NULL";
   if (tensor->dtype == SMI_BYTES) {
     if (tensor->memory != SMI_MEMORY_HOST) return NULL;
-    return smi_bytes_valid(tensor->data, tensor->size_bytes, count) ? NULL : "the data is no valid BYTES encoding";
+    return smi_bytes_valid(tensor->data, tensor->size_bytes, count) ? NULL
+                                                                    : "the data is no valid BYTES encoding";
   }
   if (__builtin_mul_overflow(count, smi_dtype_size(tensor->dtype), &bytes)) return "the shape is too large";
   return bytes == tensor->size_bytes ? NULL : "size_bytes is not what dtype and shape say";
@@ -149,16 +152,21 @@ static inline const char* smi_tensor_problem(const smi_tensor* tensor) {
  * Whether execute() may look at its arguments: sizes, pointers, the sink, every tensor readable and in host memory, no
  * input twice. Fills *error.
  */
-static inline smi_code smi_check_execute(const smi_execute_params* params, const smi_output_sink* sink, smi_error* error) {
+static inline smi_code smi_check_execute(const smi_execute_params* params, const smi_output_sink* sink,
+                                         smi_error* error) {
   uint32_t i;
   uint32_t j;
   if (params == NULL || !SMI_HAS(params, smi_execute_params, request_id)) {
-    return smi_fail(error, SMI_INVALID_ARGUMENT, "the execute parameters are missing or smaller than in SMI 1.0");
+    return smi_fail(error, SMI_INVALID_ARGUMENT,
+                    "the execute parameters are missing or smaller than in SMI 1.0");
   }
-  if (sink == NULL || !SMI_HAS(sink, smi_output_sink, reserve) || sink->output == NULL || sink->done == NULL) {
-    return smi_fail(error, SMI_INVALID_ARGUMENT, "the sink is missing, incomplete or smaller than in SMI 1.0");
+  if (sink == NULL || !SMI_HAS(sink, smi_output_sink, reserve) || sink->output == NULL ||
+      sink->done == NULL) {
+    return smi_fail(error, SMI_INVALID_ARGUMENT,
+                    "the sink is missing, incomplete or smaller than in SMI 1.0");
   }
-  if ((params->n_inputs > 0 && params->inputs == NULL) || (params->n_outputs > 0 && params->outputs == NULL)) {
+  if ((params->n_inputs > 0 && params->inputs == NULL) ||
+      (params->n_outputs > 0 && params->outputs == NULL)) {
     return smi_fail(error, SMI_INVALID_ARGUMENT, "inputs or outputs are counted but NULL");
   }
   for (i = 0; i < params->n_inputs; ++i) {
@@ -185,13 +193,16 @@ static inline smi_code smi_check_execute(const smi_execute_params* params, const
 }
 
 /* The same for generate(): sizes, pointers and the ranges that smi_generate_params states. Fills *error. */
-static inline smi_code smi_check_generate(const smi_generate_params* params, const smi_text_sink* sink, smi_error* error) {
+static inline smi_code smi_check_generate(const smi_generate_params* params, const smi_text_sink* sink,
+                                          smi_error* error) {
   uint32_t i;
   if (params == NULL || !SMI_HAS(params, smi_generate_params, request_id)) {
-    return smi_fail(error, SMI_INVALID_ARGUMENT, "the generate parameters are missing or smaller than in SMI 1.0");
+    return smi_fail(error, SMI_INVALID_ARGUMENT,
+                    "the generate parameters are missing or smaller than in SMI 1.0");
   }
   if (sink == NULL || !SMI_HAS(sink, smi_text_sink, done) || sink->text == NULL || sink->done == NULL) {
-    return smi_fail(error, SMI_INVALID_ARGUMENT, "the sink is missing, incomplete or smaller than in SMI 1.0");
+    return smi_fail(error, SMI_INVALID_ARGUMENT,
+                    "the sink is missing, incomplete or smaller than in SMI 1.0");
   }
   if ((params->n_messages > 0 && params->messages == NULL) || (params->n_stop > 0 && params->stop == NULL) ||
       (params->n_messages == 0 && params->prompt.size > 0 && params->prompt.data == NULL)) {
@@ -209,14 +220,16 @@ static inline smi_code smi_check_generate(const smi_generate_params* params, con
     }
   }
   /* Written so that NaN fails. */
-  if (!(params->temperature >= 0.0F)) return smi_fail(error, SMI_INVALID_ARGUMENT, "temperature must be >= 0");
+  if (!(params->temperature >= 0.0F))
+    return smi_fail(error, SMI_INVALID_ARGUMENT, "temperature must be >= 0");
   if (!(params->top_p > 0.0F && params->top_p <= 1.0F)) {
     return smi_fail(error, SMI_INVALID_ARGUMENT, "top_p must be in (0, 1]");
   }
   if (!(params->min_p >= 0.0F && params->min_p < 1.0F)) {
     return smi_fail(error, SMI_INVALID_ARGUMENT, "min_p must be in [0, 1)");
   }
-  if (!(params->repeat_penalty > 0.0F)) return smi_fail(error, SMI_INVALID_ARGUMENT, "repeat_penalty must be > 0");
+  if (!(params->repeat_penalty > 0.0F))
+    return smi_fail(error, SMI_INVALID_ARGUMENT, "repeat_penalty must be > 0");
   if (params->top_k < 0) return smi_fail(error, SMI_INVALID_ARGUMENT, "top_k must be >= 0");
   if (params->deadline_ns != 0 && smi_now_ns() >= params->deadline_ns) {
     return smi_fail(error, SMI_DEADLINE_EXCEEDED, "the deadline had passed before the call began");
@@ -227,9 +240,11 @@ static inline smi_code smi_check_generate(const smi_generate_params* params, con
 /* The same for load() and estimate(). Fills *error. */
 static inline smi_code smi_check_load(const smi_load_params* params, smi_error* error) {
   if (params == NULL || !SMI_HAS(params, smi_load_params, reserved)) {
-    return smi_fail(error, SMI_INVALID_ARGUMENT, "the load parameters are missing or smaller than in SMI 1.0");
+    return smi_fail(error, SMI_INVALID_ARGUMENT,
+                    "the load parameters are missing or smaller than in SMI 1.0");
   }
-  if (params->path.data == NULL || params->path.size == 0 || memchr(params->path.data, 0, params->path.size) != NULL) {
+  if (params->path.data == NULL || params->path.size == 0 ||
+      memchr(params->path.data, 0, params->path.size) != NULL) {
     return smi_fail(error, SMI_INVALID_ARGUMENT, "the path is empty or holds a zero byte");
   }
   if (params->n_options > 0 && params->options == NULL) {

@@ -40,7 +40,8 @@ extern "C" {
   ((ptr)->struct_size >= offsetof(type, member) + sizeof(((const type*)0)->member))
 
 /* Element `i` of an array of structs that begin with struct_size. */
-#define SMI_AT(array, type, i) ((const type*)(const void*)((const char*)(array) + (size_t)(i) * (array)->struct_size))
+#define SMI_AT(array, type, i) \
+  ((const type*)(const void*)((const char*)(array) + (size_t)(i) * (array)->struct_size))
 
 #if defined(__GNUC__)
 #define SMI_EXPORT __attribute__((visibility("default")))
@@ -99,12 +100,7 @@ enum {
 
 /* Where a tensor's bytes live. A plugin may refuse (SMI_UNSUPPORTED) anything but SMI_MEMORY_HOST. */
 typedef int32_t smi_memory;
-enum {
-  SMI_MEMORY_HOST = 0,
-  SMI_MEMORY_HOST_PINNED = 1,
-  SMI_MEMORY_CUDA = 2,
-  SMI_MEMORY_DMABUF = 3
-};
+enum { SMI_MEMORY_HOST = 0, SMI_MEMORY_HOST_PINNED = 1, SMI_MEMORY_CUDA = 2, SMI_MEMORY_DMABUF = 3 };
 
 /* A named, dense, row-major, little-endian tensor. Borrowed unless a function says otherwise. */
 typedef struct smi_tensor {
@@ -167,12 +163,12 @@ enum {
 
 typedef struct smi_plugin_info {
   uint32_t struct_size;
-  uint32_t capabilities;         /* SMI_CAP_*, what the plugin can do for at least some models */
-  smi_str name;                  /* "onnxruntime"; unique; [a-z0-9-] */
-  smi_str version;               /* of the plugin */
-  smi_str engine_version;        /* of what it wraps, for example "1.32.0"; may be empty */
-  const smi_str* formats;        /* execution formats: "onnx", "gguf", ... in manifest spelling */
-  const smi_str* frameworks;     /* frameworks whose models come in those formats: "pytorch", ... */
+  uint32_t capabilities;     /* SMI_CAP_*, what the plugin can do for at least some models */
+  smi_str name;              /* "onnxruntime"; unique; [a-z0-9-] */
+  smi_str version;           /* of the plugin */
+  smi_str engine_version;    /* of what it wraps, for example "1.32.0"; may be empty */
+  const smi_str* formats;    /* execution formats: "onnx", "gguf", ... in manifest spelling */
+  const smi_str* frameworks; /* frameworks whose models come in those formats: "pytorch", ... */
   uint32_t n_formats;
   uint32_t n_frameworks;
 } smi_plugin_info;
@@ -195,11 +191,11 @@ typedef struct smi_load_params {
 /* Upper bounds: a load never takes more than was estimated. */
 typedef struct smi_estimate {
   uint32_t struct_size;
-  uint32_t reserved;        /* 0 */
-  uint64_t private_bytes;   /* memory of this process alone */
-  uint64_t mapped_bytes;    /* file pages mapped and shared with others */
-  uint64_t device_bytes;    /* accelerator memory */
-  uint64_t per_call_bytes;  /* more, while one call runs at the model's usual size */
+  uint32_t reserved;       /* 0 */
+  uint64_t private_bytes;  /* memory of this process alone */
+  uint64_t mapped_bytes;   /* file pages mapped and shared with others */
+  uint64_t device_bytes;   /* accelerator memory */
+  uint64_t per_call_bytes; /* more, while one call runs at the model's usual size */
 } smi_estimate;
 
 /* --- describing a model -------------------------------------------------------------------------------------- */
@@ -216,13 +212,13 @@ typedef struct smi_model_info {
   uint64_t parameter_count;  /* 0 = not known */
   smi_str architecture;      /* "bert", "llama", ...; may be empty */
   smi_str chat_template;     /* of the file; empty = none */
-  int32_t batch_dimension;   /* which dimension of every input is the batch; -1 = the model cannot be batched */
-  uint32_t preferred_batch;  /* 0 = no preference */
+  int32_t batch_dimension; /* which dimension of every input is the batch; -1 = the model cannot be batched */
+  uint32_t preferred_batch; /* 0 = no preference */
 } smi_model_info;
 
 typedef struct smi_model_stats {
   uint32_t struct_size;
-  uint32_t running;          /* calls under way */
+  uint32_t running; /* calls under way */
   uint64_t calls_ok;
   uint64_t calls_failed;     /* cancelled ones included */
   uint64_t busy_ns;          /* sum of the wall time of finished calls */
@@ -235,10 +231,10 @@ typedef struct smi_model_stats {
 
 typedef struct smi_timing {
   uint32_t struct_size;
-  uint32_t reserved;       /* 0 */
-  uint64_t prepare_ns;     /* inputs: checks, defaults, copies */
-  uint64_t compute_ns;     /* the engine alone */
-  uint64_t finish_ns;      /* outputs */
+  uint32_t reserved;   /* 0 */
+  uint64_t prepare_ns; /* inputs: checks, defaults, copies */
+  uint64_t compute_ns; /* the engine alone */
+  uint64_t finish_ns;  /* outputs */
 } smi_timing;
 
 /*
@@ -268,12 +264,13 @@ typedef struct smi_output_sink {
 typedef struct smi_execute_params {
   uint32_t struct_size;
   uint32_t n_inputs;
-  const smi_tensor* inputs; /* borrowed until done() has returned; each input of the model at most once, any order */
-  const smi_str* outputs;   /* names wanted; with n_outputs 0 every output */
+  const smi_tensor*
+      inputs; /* borrowed until done() has returned; each input of the model at most once, any order */
+  const smi_str* outputs; /* names wanted; with n_outputs 0 every output */
   uint32_t n_outputs;
-  uint32_t n_threads;    /* most CPU threads for this call; 0 = as loaded */
-  int64_t deadline_ns;   /* CLOCK_MONOTONIC; 0 = none; see smi_plugin_api.cancel */
-  uint64_t request_id;   /* for logs; 0 = none */
+  uint32_t n_threads;  /* most CPU threads for this call; 0 = as loaded */
+  int64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = none; see smi_plugin_api.cancel */
+  uint64_t request_id; /* for logs; 0 = none */
 } smi_execute_params;
 
 /* --- generating ---------------------------------------------------------------------------------------------- */
@@ -286,28 +283,28 @@ typedef struct smi_message {
 typedef int32_t smi_finish;
 enum {
   SMI_FINISH_NONE = 0,
-  SMI_FINISH_STOP = 1,     /* end-of-text token or a stop string */
-  SMI_FINISH_LENGTH = 2,   /* max_tokens, or the context is full */
+  SMI_FINISH_STOP = 1,   /* end-of-text token or a stop string */
+  SMI_FINISH_LENGTH = 2, /* max_tokens, or the context is full */
   SMI_FINISH_CANCELLED = 3
 };
 
 typedef struct smi_generate_params {
   uint32_t struct_size;
   uint32_t n_messages;
-  smi_str prompt;              /* used as it is (tokenizer's own begin-of-text included); ignored when n_messages > 0 */
+  smi_str prompt; /* used as it is (tokenizer's own begin-of-text included); ignored when n_messages > 0 */
   const smi_message* messages; /* formatted with the model's chat template, assistant turn opened */
   const smi_str* stop;         /* strings that end generation; not part of the text */
   uint32_t n_stop;
-  uint32_t max_tokens;   /* 0 = until the context is full */
-  float temperature;     /* 0 = greedy; negative or NaN is SMI_INVALID_ARGUMENT */
-  float top_p;           /* (0, 1]; 1 = off */
-  float min_p;           /* [0, 1); 0 = off */
-  float repeat_penalty;  /* > 0; 1 = off; over the last 64 tokens */
-  int32_t top_k;         /* 0 = off */
-  uint32_t reserved;     /* 0 */
-  uint64_t seed;         /* same seed, same text on the same build, threads and batch; 0 = random */
-  int64_t deadline_ns;   /* CLOCK_MONOTONIC; 0 = none; see smi_plugin_api.cancel */
-  uint64_t request_id;   /* for logs; 0 = none */
+  uint32_t max_tokens;  /* 0 = until the context is full */
+  float temperature;    /* 0 = greedy; negative or NaN is SMI_INVALID_ARGUMENT */
+  float top_p;          /* (0, 1]; 1 = off */
+  float min_p;          /* [0, 1); 0 = off */
+  float repeat_penalty; /* > 0; 1 = off; over the last 64 tokens */
+  int32_t top_k;        /* 0 = off */
+  uint32_t reserved;    /* 0 */
+  uint64_t seed;        /* same seed, same text on the same build, threads and batch; 0 = random */
+  int64_t deadline_ns;  /* CLOCK_MONOTONIC; 0 = none; see smi_plugin_api.cancel */
+  uint64_t request_id;  /* for logs; 0 = none */
 } smi_generate_params;
 
 typedef struct smi_generate_result {
@@ -342,8 +339,8 @@ typedef struct smi_plugin_api {
    * Before anything else, and again only after close(): a second open plugin may be SMI_WRONG_STATE. Options as in
    * smi_load_params. *plugin is passed back everywhere.
    */
-  smi_code (*open)(const smi_host_api* host, const smi_option* options, uint32_t n_options, smi_plugin** plugin,
-                   smi_error* error);
+  smi_code (*open)(const smi_host_api* host, const smi_option* options, uint32_t n_options,
+                   smi_plugin** plugin, smi_error* error);
   /* Once, when every model is unloaded; SMI_WRONG_STATE, and nothing closed, when one is not. */
   smi_code (*close)(smi_plugin* plugin, smi_error* error);
 
@@ -351,7 +348,8 @@ typedef struct smi_plugin_api {
   const smi_plugin_info* (*describe)(smi_plugin* plugin);
 
   /* Any thread. Reads headers only; never loads weights. */
-  smi_code (*estimate)(smi_plugin* plugin, const smi_load_params* params, smi_estimate* out, smi_error* error);
+  smi_code (*estimate)(smi_plugin* plugin, const smi_load_params* params, smi_estimate* out,
+                       smi_error* error);
 
   /* Any thread; blocks. *model is ready for calls when SMI_OK is returned. The package folder must stay as it is. */
   smi_code (*load)(smi_plugin* plugin, const smi_load_params* params, smi_model** model, smi_error* error);
@@ -372,12 +370,12 @@ typedef struct smi_plugin_api {
    * thread, before it begins, by smi_publish_call(), because the host then reads it from another thread.
    * NULL slot without SMI_CAP_EXECUTE.
    */
-  smi_code (*execute)(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink, smi_call** call,
-                      smi_error* error);
+  smi_code (*execute)(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink,
+                      smi_call** call, smi_error* error);
 
   /* As execute(), for text. Prompt, messages and stop strings are copied. NULL slot without SMI_CAP_GENERATE. */
-  smi_code (*generate)(smi_model* model, const smi_generate_params* params, const smi_text_sink* sink, smi_call** call,
-                       smi_error* error);
+  smi_code (*generate)(smi_model* model, const smi_generate_params* params, const smi_text_sink* sink,
+                       smi_call** call, smi_error* error);
 
   /*
    * Any thread. Asks a running call to end soon with SMI_CANCELLED; returns at once and never calls the sink itself. The
@@ -396,7 +394,8 @@ typedef struct smi_plugin_api {
    * Optional; any thread. Tokens of `text` as this model's tokenizer sees it: writes at most `capacity` ids and sets *n to
    * how many there are.
    */
-  smi_code (*tokenize)(smi_model* model, smi_str text, int32_t* ids, uint64_t capacity, uint64_t* n, smi_error* error);
+  smi_code (*tokenize)(smi_model* model, smi_str text, int32_t* ids, uint64_t capacity, uint64_t* n,
+                       smi_error* error);
 } smi_plugin_api;
 
 /*

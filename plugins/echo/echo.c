@@ -14,7 +14,8 @@ static pthread_mutex_t the_plugin_mutex = PTHREAD_MUTEX_INITIALIZER;
 static const smi_str formats[] = {{"echo", 4}};
 static const smi_plugin_info plugin_info = {
     .struct_size = sizeof(smi_plugin_info),
-    .capabilities = SMI_CAP_EXECUTE | SMI_CAP_GENERATE | SMI_CAP_CANCEL | SMI_CAP_CONCURRENT | SMI_CAP_CHAT_TEMPLATE,
+    .capabilities =
+        SMI_CAP_EXECUTE | SMI_CAP_GENERATE | SMI_CAP_CANCEL | SMI_CAP_CONCURRENT | SMI_CAP_CHAT_TEMPLATE,
     .name = {"echo", 4},
     .version = {"1.0.0", 5},
     .formats = formats,
@@ -25,12 +26,14 @@ static const smi_plugin_info plugin_info = {
 
 static smi_code no_options(const smi_option* options, uint32_t n_options, smi_error* error) {
   if (n_options == 0) return SMI_OK;
-  return smi_fail(error, SMI_INVALID_ARGUMENT, "unknown option '%.*s': the echo plugin has none", SMI_ARG(options[0].name));
+  return smi_fail(error, SMI_INVALID_ARGUMENT, "unknown option '%.*s': the echo plugin has none",
+                  SMI_ARG(options[0].name));
 }
 
-static smi_code echo_open(const smi_host_api* host, const smi_option* options, uint32_t n_options, smi_plugin** plugin,
-                          smi_error* error) {
-  if (host == NULL || !SMI_HAS(host, smi_host_api, log) || plugin == NULL || (n_options > 0 && options == NULL)) {
+static smi_code echo_open(const smi_host_api* host, const smi_option* options, uint32_t n_options,
+                          smi_plugin** plugin, smi_error* error) {
+  if (host == NULL || !SMI_HAS(host, smi_host_api, log) || plugin == NULL ||
+      (n_options > 0 && options == NULL)) {
     return smi_fail(error, SMI_INVALID_ARGUMENT, "the host's table is missing or smaller than in SMI 1.0");
   }
   const smi_code code = no_options(options, n_options, error);
@@ -70,7 +73,8 @@ static const smi_plugin_info* echo_describe(smi_plugin* plugin) {
 
 /* --- models ---------------------------------------------------------------------------------------------------- */
 
-static smi_code echo_estimate(smi_plugin* plugin, const smi_load_params* params, smi_estimate* out, smi_error* error) {
+static smi_code echo_estimate(smi_plugin* plugin, const smi_load_params* params, smi_estimate* out,
+                              smi_error* error) {
   (void)plugin;
   smi_code code = smi_check_load(params, error);
   if (code == SMI_OK) code = no_options(params->options, params->n_options, error);
@@ -102,7 +106,8 @@ static void describe(smi_model* model) {
   model->info.n_inputs = model->info.n_outputs = n_tensors;
   model->info.context_length = model->description.generates ? 4096 : 0;
   model->info.architecture = smi_text("echo");
-  if (model->description.generates) model->info.chat_template = smi_text("contents of the messages, each on a line");
+  if (model->description.generates)
+    model->info.chat_template = smi_text("contents of the messages, each on a line");
   int32_t batch = n_tensors > 0 ? 0 : -1;
   for (uint32_t i = 0; i < n_tensors; ++i) {
     const smi_tensor_spec* spec = &model->description.inputs[i];
@@ -111,7 +116,8 @@ static void describe(smi_model* model) {
   model->info.batch_dimension = batch;
 }
 
-static smi_code echo_load(smi_plugin* plugin, const smi_load_params* params, smi_model** model, smi_error* error) {
+static smi_code echo_load(smi_plugin* plugin, const smi_load_params* params, smi_model** model,
+                          smi_error* error) {
   smi_code code = smi_check_load(params, error);
   if (code == SMI_OK) code = no_options(params->options, params->n_options, error);
   if (code != SMI_OK) return code;

@@ -26,10 +26,10 @@ struct smi_model {
 };
 
 /* Slots of smi_plugin_api. */
-smi_code echo_execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink, smi_call** call,
-                      smi_error* error);
-smi_code echo_generate(smi_model* model, const smi_generate_params* params, const smi_text_sink* sink, smi_call** call,
-                       smi_error* error);
+smi_code echo_execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink,
+                      smi_call** call, smi_error* error);
+smi_code echo_generate(smi_model* model, const smi_generate_params* params, const smi_text_sink* sink,
+                       smi_call** call, smi_error* error);
 void echo_cancel(smi_model* model, smi_call* call);
 
 #endif /* MLOS_PLUGINS_ECHO_ECHO_H_ */

@@ -108,13 +108,13 @@ static smi_code check_fit(const smi_tensor_spec* spec, const smi_tensor* tensor,
                     smi_dtype_name(spec->dtype), smi_dtype_name(tensor->dtype));
   }
   if (tensor->rank != spec->rank) {
-    return smi_fail(error, SMI_BAD_INPUT, "input '%.*s': wanted rank %u, got %u", SMI_ARG(spec->name), spec->rank,
-                    tensor->rank);
+    return smi_fail(error, SMI_BAD_INPUT, "input '%.*s': wanted rank %u, got %u", SMI_ARG(spec->name),
+                    spec->rank, tensor->rank);
   }
   for (uint32_t i = 0; i < spec->rank; ++i) {
     if (spec->shape[i] < 0 || spec->shape[i] == tensor->shape[i]) continue;
-    return smi_fail(error, SMI_BAD_INPUT, "input '%.*s': wanted %lld in dimension %u, got %lld", SMI_ARG(spec->name),
-                    (long long)spec->shape[i], i, (long long)tensor->shape[i]);
+    return smi_fail(error, SMI_BAD_INPUT, "input '%.*s': wanted %lld in dimension %u, got %lld",
+                    SMI_ARG(spec->name), (long long)spec->shape[i], i, (long long)tensor->shape[i]);
   }
   return SMI_OK;
 }
@@ -148,10 +148,12 @@ static smi_code send_default(const smi_output_sink* sink, const smi_tensor_spec*
   const uint64_t size = count * (spec->dtype == SMI_BYTES ? 4 : smi_dtype_size(spec->dtype));
   void* zeros = calloc(1, size + 1);
   if (zeros == NULL) return smi_fail(error, SMI_OUT_OF_MEMORY, "no memory for '%.*s'", SMI_ARG(spec->name));
-  const smi_tensor tensor = {sizeof tensor, spec->dtype, spec->name, shape, spec->rank, SMI_MEMORY_HOST, 0, 0, zeros, size};
+  const smi_tensor tensor = {sizeof tensor,   spec->dtype, spec->name, shape, spec->rank,
+                             SMI_MEMORY_HOST, 0,           0,          zeros, size};
   const smi_code code = sink->output(sink->ctx, &tensor, 0);
   free(zeros);
-  return code == SMI_OK ? SMI_OK : smi_fail(error, SMI_CANCELLED, "the sink refused '%.*s'", SMI_ARG(spec->name));
+  return code == SMI_OK ? SMI_OK
+                        : smi_fail(error, SMI_CANCELLED, "the sink refused '%.*s'", SMI_ARG(spec->name));
 }
 
 static smi_code send_outputs(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink,
@@ -175,7 +177,8 @@ static smi_code send_outputs(smi_model* model, const smi_execute_params* params,
 
 smi_code echo_execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink,
                       smi_call** call, smi_error* error) {
-  if (model->description.n_tensors == 0) return smi_fail(error, SMI_UNSUPPORTED, "the model takes no tensors");
+  if (model->description.n_tensors == 0)
+    return smi_fail(error, SMI_UNSUPPORTED, "the model takes no tensors");
   smi_code code = smi_check_execute(params, sink, error);
   if (code == SMI_OK) code = check_names(model, params, error);
   if (code != SMI_OK) return code;
@@ -228,8 +231,8 @@ static int begins_with_stop(const smi_generate_params* params, smi_str text, uin
   return 0;
 }
 
-static smi_code send_text(smi_call* call, smi_str text, const smi_generate_params* params, const smi_text_sink* sink,
-                          smi_finish* finish, smi_error* error) {
+static smi_code send_text(smi_call* call, smi_str text, const smi_generate_params* params,
+                          const smi_text_sink* sink, smi_finish* finish, smi_error* error) {
   uint64_t at = 0;
   *finish = SMI_FINISH_STOP;
   while (at < text.size) {

@@ -89,7 +89,8 @@ static smi_code read_lines(FILE* file, echo_description* out, smi_error* error) 
   enum { MAX_WORDS = 4 + ECHO_MAX_RANK };
   char line[1024];
   for (uint32_t number = 1; fgets(line, sizeof line, file) != NULL; ++number) {
-    if (strchr(line, '\n') == NULL && !feof(file)) return smi_fail(error, SMI_CORRUPT, "line %u: too long", number);
+    if (strchr(line, '\n') == NULL && !feof(file))
+      return smi_fail(error, SMI_CORRUPT, "line %u: too long", number);
     line[strcspn(line, "#\r\n")] = '\0';
     char* words[MAX_WORDS];
     uint32_t n_words = 0;

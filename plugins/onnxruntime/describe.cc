@@ -43,8 +43,9 @@ bool Contains(const std::string& text, const char* part) { return text.find(part
 // A free dimension that is known to be something else than a batch.
 bool IsOtherThanBatch(std::string name) {
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-  return Contains(name, "seq") || Contains(name, "len") || Contains(name, "time") || Contains(name, "token") ||
-         Contains(name, "height") || Contains(name, "width") || Contains(name, "frame");
+  return Contains(name, "seq") || Contains(name, "len") || Contains(name, "time") ||
+         Contains(name, "token") || Contains(name, "height") || Contains(name, "width") ||
+         Contains(name, "frame");
 }
 
 const char* DefaultText(Default missing) {
@@ -97,20 +98,25 @@ std::vector<Port> ReadOutputs(const Ort::Session& session, const smi_plugin& plu
     if (port.dtype != SMI_DTYPE_INVALID) {
       out.push_back(std::move(port));
     } else {
-      plugin.Log(2, ("output '" + port.name + "' is no tensor of a dtype that can be sent; it is left out").c_str());
+      plugin.Log(
+          2, ("output '" + port.name + "' is no tensor of a dtype that can be sent; it is left out").c_str());
     }
   }
-  if (out.empty()) throw Failure(SMI_UNSUPPORTED, "the model has no output that is a tensor of a dtype that can be sent");
+  if (out.empty())
+    throw Failure(SMI_UNSUPPORTED, "the model has no output that is a tensor of a dtype that can be sent");
   return out;
 }
 
 void AssignDefaults(std::vector<Port>* inputs) {
-  const auto ids = std::find_if(inputs->begin(), inputs->end(), [](const Port& p) { return p.name == "input_ids"; });
+  const auto ids =
+      std::find_if(inputs->begin(), inputs->end(), [](const Port& p) { return p.name == "input_ids"; });
   if (ids == inputs->end()) return;
   // With a cache of earlier tokens the mask is longer than the ids.
-  const bool has_past = std::any_of(inputs->begin(), inputs->end(), [](const Port& p) { return p.name.starts_with("past"); });
+  const bool has_past =
+      std::any_of(inputs->begin(), inputs->end(), [](const Port& p) { return p.name.starts_with("past"); });
   for (Port& port : *inputs) {
-    if (port.missing != Default::kNone || port.shape.size() != ids->shape.size() || port.dtype == SMI_BYTES) continue;
+    if (port.missing != Default::kNone || port.shape.size() != ids->shape.size() || port.dtype == SMI_BYTES)
+      continue;
     if (port.name == "attention_mask" && !has_past) port.missing = Default::kOnes;
     if (port.name == "token_type_ids") port.missing = Default::kZeros;
   }
@@ -125,7 +131,8 @@ int32_t BatchDimension(const std::vector<Port>& inputs, const std::vector<Port>&
     if (name == nullptr) name = &port.dim_names[0];
     return port.dim_names[0] == *name;
   };
-  const bool all = std::all_of(inputs.begin(), inputs.end(), fits) && std::all_of(outputs.begin(), outputs.end(), fits);
+  const bool all =
+      std::all_of(inputs.begin(), inputs.end(), fits) && std::all_of(outputs.begin(), outputs.end(), fits);
   return all && !inputs.empty() ? 0 : -1;
 }
 

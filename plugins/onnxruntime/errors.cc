@@ -12,9 +12,10 @@ bool IsOutOfMemory(const std::string& message) {
 
 // The engine reports these under several codes, so the words decide.
 bool IsMissingFeature(const std::string& message) {
-  return Has(message, "Could not find an implementation") || Has(message, "is not a registered function/op") ||
-         Has(message, "Unsupported model IR version") || Has(message, "under development") ||
-         Has(message, "opset") || Has(message, "escapes model directory") || Has(message, "Absolute path not allowed");
+  return Has(message, "Could not find an implementation") ||
+         Has(message, "is not a registered function/op") || Has(message, "Unsupported model IR version") ||
+         Has(message, "under development") || Has(message, "opset") ||
+         Has(message, "escapes model directory") || Has(message, "Absolute path not allowed");
 }
 
 }  // namespace

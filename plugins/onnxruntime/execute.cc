@@ -85,7 +85,8 @@ void Run::Check() {
     if (index < 0) {
       std::string names;
       for (const Port& port : model_.inputs) names += (names.empty() ? "'" : ", '") + port.name + "'";
-      throw Failure(SMI_BAD_INPUT, "the model has no input '" + std::string(View(tensor->name).substr(0, 256)) +
+      throw Failure(SMI_BAD_INPUT, "the model has no input '" +
+                                       std::string(View(tensor->name).substr(0, 256)) +
                                        "'; there are: " + names);
     }
     CheckFit(model_.inputs[static_cast<size_t>(index)], *tensor);
@@ -144,20 +145,22 @@ void Run::ReserveOutputs() {
     const auto shape = model_.output_shapes.Resolve(wanted_[i], bound);
     uint64_t count = 0;
     uint64_t bytes = 0;
-    if (element == 0 || !shape || !smi_element_count(shape->data(), static_cast<uint32_t>(shape->size()), &count) ||
+    if (element == 0 || !shape ||
+        !smi_element_count(shape->data(), static_cast<uint32_t>(shape->size()), &count) ||
         __builtin_mul_overflow(count, element, &bytes) || bytes == 0) {
       continue;
     }
     void* memory = sink_.reserve(sink_.ctx, {port.name.data(), port.name.size()}, bytes);
     if (memory == nullptr) continue;
-    outputs_[i] = Ort::Value::CreateTensor(model_.memory, memory, bytes, shape->data(), shape->size(), port.type);
+    outputs_[i] =
+        Ort::Value::CreateTensor(model_.memory, memory, bytes, shape->data(), shape->size(), port.type);
     reserved_ = true;
   }
 }
 
 void Run::Call(const Ort::RunOptions& options) {
-  model_.session.Run(options, input_names_.data(), inputs_.data(), inputs_.size(), output_names_.data(), outputs_.data(),
-                     outputs_.size());
+  model_.session.Run(options, input_names_.data(), inputs_.data(), inputs_.size(), output_names_.data(),
+                     outputs_.data(), outputs_.size());
 }
 
 void Run::Compute(const Ort::RunOptions& options) {
@@ -212,8 +215,8 @@ smi_code Work(Run& run, smi_call& call, int64_t deadline_ns, smi_timing& timing,
 
 }  // namespace
 
-smi_code Execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink, smi_call** call,
-                 smi_error* error) {
+smi_code Execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink,
+                 smi_call** call, smi_error* error) {
   const smi_code checked = smi_check_execute(params, sink, error);
   if (checked != SMI_OK) return checked;
   std::optional<Run> run;

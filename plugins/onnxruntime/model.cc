@@ -15,7 +15,8 @@ constexpr uint64_t kMiB = 1024 * 1024;
 // From here on what the arena would keep is worth the time it takes to give it back (README.md).
 constexpr uint64_t kShrinkFromParameters = 1'000'000;
 
-Ort::SessionOptions SessionOptions(const smi_plugin& plugin, const smi_load_params& params, const ModelOptions& options) {
+Ort::SessionOptions SessionOptions(const smi_plugin& plugin, const smi_load_params& params,
+                                   const ModelOptions& options) {
   Ort::SessionOptions out;
   const int threads = static_cast<int>(std::min<uint32_t>(params.n_threads, 1024));
   if (threads == 0 || threads >= plugin.threads) {
@@ -47,14 +48,16 @@ const smi_load_params& Checked(const smi_load_params* params) {
   const smi_code code = smi_check_load(params, &error);
   if (code != SMI_OK) throw Failure(code, error.message);
   if (View(params->format) != "onnx" && params->format.size != 0) {
-    throw Failure(SMI_UNSUPPORTED, "format '" + std::string(View(params->format).substr(0, 64)) + "': this plugin runs 'onnx'");
+    throw Failure(SMI_UNSUPPORTED, "format '" + std::string(View(params->format).substr(0, 64)) +
+                                       "': this plugin runs 'onnx'");
   }
   return *params;
 }
 
 }  // namespace
 
-smi_code Estimate(smi_plugin* /*plugin*/, const smi_load_params* params, smi_estimate* out, smi_error* error) {
+smi_code Estimate(smi_plugin* /*plugin*/, const smi_load_params* params, smi_estimate* out,
+                  smi_error* error) {
   return Guard(error, LoadCode, [&]() -> smi_code {
     const smi_load_params& load = Checked(params);
     if (out == nullptr || !SMI_HAS(out, smi_estimate, per_call_bytes)) {
@@ -66,7 +69,8 @@ smi_code Estimate(smi_plugin* /*plugin*/, const smi_load_params* params, smi_est
     // The graph and its tensors while they are read; then, per weight, a packed copy, and for 16-bit floats one of 32 bits.
     const uint64_t packed = options.prepack ? weights : 0;
     out->reserved = 0;
-    out->private_bytes = 32 * kMiB + 3 * file.file_bytes + file.external_bytes / 4 + packed + 2 * file.half_bytes;
+    out->private_bytes =
+        32 * kMiB + 3 * file.file_bytes + file.external_bytes / 4 + packed + 2 * file.half_bytes;
     out->mapped_bytes = file.external_bytes;
     out->device_bytes = 0;
     out->per_call_bytes = 16 * kMiB + weights / 8;
@@ -87,7 +91,8 @@ smi_code Load(smi_plugin* plugin, const smi_load_params* params, smi_model** mod
 smi_code Unload(smi_model* model, smi_error* error) {
   {
     std::unique_lock lock(model->mutex);
-    if (model->stats.running > 0) return smi_fail(error, SMI_WRONG_STATE, "%u calls are running", model->stats.running);
+    if (model->stats.running > 0)
+      return smi_fail(error, SMI_WRONG_STATE, "%u calls are running", model->stats.running);
     model->left.wait(lock, [&] { return model->leaving == 0; });
   }
   smi_plugin* const plugin = model->plugin;
@@ -140,11 +145,13 @@ smi_model::smi_model(smi_plugin* owner, const smi_load_params& params)
 }
 
 int smi_model::FindInput(std::string_view name) const {
-  const auto it = std::find_if(inputs.begin(), inputs.end(), [&](const auto& port) { return port.name == name; });
+  const auto it =
+      std::find_if(inputs.begin(), inputs.end(), [&](const auto& port) { return port.name == name; });
   return it == inputs.end() ? -1 : static_cast<int>(it - inputs.begin());
 }
 
 int smi_model::FindOutput(std::string_view name) const {
-  const auto it = std::find_if(outputs.begin(), outputs.end(), [&](const auto& port) { return port.name == name; });
+  const auto it =
+      std::find_if(outputs.begin(), outputs.end(), [&](const auto& port) { return port.name == name; });
   return it == outputs.end() ? -1 : static_cast<int>(it - outputs.begin());
 }

@@ -144,7 +144,8 @@ bool ReadTensor(std::span<const std::byte> bytes, OnnxFile* out) {
   }
   AddSaturating(&out->parameters, elements);
   if (external) AddSaturating(&out->external_bytes, length);
-  if (data_type == kFloat16 || data_type == kBfloat16) AddSaturating(&out->half_bytes, MultiplySaturating(elements, 2));
+  if (data_type == kFloat16 || data_type == kBfloat16)
+    AddSaturating(&out->half_bytes, MultiplySaturating(elements, 2));
   return tensor.ok();
 }
 
@@ -191,7 +192,7 @@ class Mapping {
   explicit Mapping(const std::string& path) {
     const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) throw Failure(SMI_NOT_FOUND, "cannot open " + path + ": " + std::strerror(errno));
-    struct stat info {};
+    struct stat info{};
     const bool known = fstat(file, &info) == 0;
     if (known && S_ISREG(info.st_mode) && info.st_size > 0) {
       size_ = static_cast<size_t>(info.st_size);
@@ -201,7 +202,8 @@ class Mapping {
     close(file);
     if (!known || !S_ISREG(info.st_mode)) throw Failure(SMI_NOT_FOUND, path + " is no file");
     if (info.st_size == 0) throw Failure(SMI_CORRUPT, path + " is empty");
-    if (data_ == MAP_FAILED) throw Failure(SMI_NOT_FOUND, "cannot map " + path + ": " + std::strerror(problem));
+    if (data_ == MAP_FAILED)
+      throw Failure(SMI_NOT_FOUND, "cannot map " + path + ": " + std::strerror(problem));
   }
   ~Mapping() {
     if (data_ != MAP_FAILED) munmap(data_, size_);

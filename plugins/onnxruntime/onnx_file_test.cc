@@ -19,7 +19,9 @@ std::string Read(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-bool ReadText(const std::string& text, OnnxFile* out) { return ReadOnnxBytes(std::as_bytes(std::span(text)), out); }
+bool ReadText(const std::string& text, OnnxFile* out) {
+  return ReadOnnxBytes(std::as_bytes(std::span(text)), out);
+}
 
 // A length-delimited protobuf field of fewer than 128 bytes.
 std::string Field(int id, const std::string& bytes) {
@@ -27,7 +29,9 @@ std::string Field(int id, const std::string& bytes) {
 }
 std::string Number(int id, int value) { return {static_cast<char>(id << 3), static_cast<char>(value)}; }
 // key = value of external data
-std::string Entry(const std::string& key, const std::string& value) { return Field(13, Field(1, key) + Field(2, value)); }
+std::string Entry(const std::string& key, const std::string& value) {
+  return Field(13, Field(1, key) + Field(2, value));
+}
 
 TEST(OnnxFileTest, CountsTheWeightsOfTheFixtures) {
   const OnnxFile external = ReadOnnxFile((kModels / "onnx/external/model.onnx").string());
@@ -40,7 +44,8 @@ TEST(OnnxFileTest, CountsTheWeightsOfTheFixtures) {
 }
 
 TEST(OnnxFileTest, FindsWeightsInsideSubgraphs) {
-  const std::string tensor = Number(1, 6) + Number(2, 10) + Entry("location", "w.bin") + Entry("length", "12") + Number(14, 1);
+  const std::string tensor =
+      Number(1, 6) + Number(2, 10) + Entry("location", "w.bin") + Entry("length", "12") + Number(14, 1);
   const std::string inner_graph = Field(5, tensor);
   const std::string node = Field(5, Field(6, inner_graph));
   OnnxFile out;
@@ -72,11 +77,15 @@ TEST(OnnxFileTest, StopsAtDeepNesting) {
   for (int i = 0; i < 12; ++i) {
     for (const int id : {6, 5, 1}) {
       const size_t size = graph.size();
-      graph = std::string{static_cast<char>(id << 3 | 2), static_cast<char>((size & 0x7F) | 0x80), static_cast<char>(size >> 7)} + graph;
+      graph = std::string{static_cast<char>(id << 3 | 2), static_cast<char>((size & 0x7F) | 0x80),
+                          static_cast<char>(size >> 7)} +
+              graph;
     }
   }
   const size_t size = graph.size();
-  EXPECT_FALSE(ReadText(std::string{7 << 3 | 2, static_cast<char>((size & 0x7F) | 0x80), static_cast<char>(size >> 7)} + graph, &out));
+  EXPECT_FALSE(ReadText(
+      std::string{7 << 3 | 2, static_cast<char>((size & 0x7F) | 0x80), static_cast<char>(size >> 7)} + graph,
+      &out));
 }
 
 TEST(OnnxFileTest, IsNoModelWithoutAGraph) {
@@ -92,7 +101,8 @@ TEST(OnnxFileTest, RefusesEveryTruncation) {
   ASSERT_TRUE(ReadText(whole, &out));
   // The graph comes before the opset, whose field may be cut off cleanly.
   size_t accepted = 0;
-  for (size_t size = 0; size < whole.size(); ++size) accepted += ReadText(whole.substr(0, size), &out) ? 1 : 0;
+  for (size_t size = 0; size < whole.size(); ++size)
+    accepted += ReadText(whole.substr(0, size), &out) ? 1 : 0;
   EXPECT_LE(accepted, 1U);
 }
 

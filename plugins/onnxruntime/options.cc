@@ -13,8 +13,8 @@ namespace {
 constexpr int kMaxThreads = 1024;
 
 [[noreturn]] void BadValue(const smi_option& option, const std::string& wanted) {
-  throw Failure(SMI_INVALID_ARGUMENT, "option '" + std::string(View(option.name)) + "': wanted " + wanted + ", got '" +
-                                          std::string(View(option.value).substr(0, 64)) + "'");
+  throw Failure(SMI_INVALID_ARGUMENT, "option '" + std::string(View(option.name)) + "': wanted " + wanted +
+                                          ", got '" + std::string(View(option.value).substr(0, 64)) + "'");
 }
 
 [[noreturn]] void UnknownOption(const smi_option& option, const std::string& known) {
@@ -26,7 +26,8 @@ int Number(const smi_option& option, int low, int high) {
   const std::string_view text = View(option.value);
   int value = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || problem != std::errc() || end != text.data() + text.size() || value < low || value > high) {
+  if (text.empty() || problem != std::errc() || end != text.data() + text.size() || value < low ||
+      value > high) {
     BadValue(option, "a number from " + std::to_string(low) + " to " + std::to_string(high));
   }
   return value;
@@ -74,10 +75,9 @@ ModelOptions ParseModelOptions(const smi_option* options, uint32_t n_options) {
       out.prepack = Switch(options[i]);
     } else if (name == "arena") {
       using Arena = ModelOptions::Arena;
-      out.arena = Choice<Arena>(options[i], {{"auto", Arena::kAuto},
-                                             {"on", Arena::kOn},
-                                             {"off", Arena::kOff},
-                                             {"shrink", Arena::kShrink}});
+      out.arena = Choice<Arena>(
+          options[i],
+          {{"auto", Arena::kAuto}, {"on", Arena::kOn}, {"off", Arena::kOff}, {"shrink", Arena::kShrink}});
     } else {
       UnknownOption(options[i], "optimization, prepack, arena");
     }

@@ -17,7 +17,8 @@ inline std::string_view View(smi_str text) {
 
 // For open(): what all models share.
 struct PluginOptions {
-  int threads = 0;    // of the process-wide pool, the calling thread included; 0 = as many as this process has CPUs
+  int threads =
+      0;  // of the process-wide pool, the calling thread included; 0 = as many as this process has CPUs
   bool spin = false;  // idle threads spin before they sleep
 };
 

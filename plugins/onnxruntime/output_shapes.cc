@@ -42,7 +42,8 @@ std::vector<int64_t> OutputShapes::Bind(std::span<const int64_t* const> shapes) 
   return bound;
 }
 
-std::optional<std::vector<int64_t>> OutputShapes::Resolve(size_t index, const std::vector<int64_t>& bound) const {
+std::optional<std::vector<int64_t>> OutputShapes::Resolve(size_t index,
+                                                          const std::vector<int64_t>& bound) const {
   std::vector<int64_t> shape = outputs_[index];
   for (int64_t& dim : shape) {
     if (dim <= kSymbol) dim = bound[static_cast<size_t>(kSymbol - dim)];

@@ -92,7 +92,8 @@ constexpr smi_plugin_api kTable = MakeTable();
 }  // namespace
 }  // namespace mlos_ort
 
-smi_plugin::smi_plugin(const smi_host_api& host_api, const mlos_ort::PluginOptions& options) : host(host_api) {
+smi_plugin::smi_plugin(const smi_host_api& host_api, const mlos_ort::PluginOptions& options)
+    : host(host_api) {
   threads = options.threads > 0 ? options.threads : static_cast<int>(std::thread::hardware_concurrency());
   if (threads < 1) threads = 1;
   // Builds from 1.29 on send usage data unless this is set before the environment exists; the call below is for the rest.
@@ -100,7 +101,8 @@ smi_plugin::smi_plugin(const smi_host_api& host_api, const mlos_ort::PluginOptio
   const OrtApi& api = Ort::GetApi();
   OrtThreadingOptions* raw = nullptr;
   Ort::ThrowOnError(api.CreateThreadingOptions(&raw));
-  const std::unique_ptr<OrtThreadingOptions, void (*)(OrtThreadingOptions*)> pool(raw, api.ReleaseThreadingOptions);
+  const std::unique_ptr<OrtThreadingOptions, void (*)(OrtThreadingOptions*)> pool(
+      raw, api.ReleaseThreadingOptions);
   Ort::ThrowOnError(api.SetGlobalIntraOpNumThreads(raw, threads));
   // Nodes of one call run one after another: threads between nodes would only compete with those inside them.
   Ort::ThrowOnError(api.SetGlobalInterOpNumThreads(raw, 1));
@@ -109,7 +111,9 @@ smi_plugin::smi_plugin(const smi_host_api& host_api, const mlos_ort::PluginOptio
   env.DisableTelemetryEvents();
 }
 
-void smi_plugin::Log(int32_t level, const char* message) const { host.log(host.host, level, smi_text(message)); }
+void smi_plugin::Log(int32_t level, const char* message) const {
+  host.log(host.host, level, smi_text(message));
+}
 
 extern "C" SMI_EXPORT const smi_plugin_api* smi_plugin_entry(uint32_t host_version, smi_error* error) {
   return smi_host_matches(host_version, error) ? &mlos_ort::kTable : nullptr;

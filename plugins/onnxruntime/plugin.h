@@ -33,8 +33,8 @@ smi_code Unload(smi_model* model, smi_error* error);
 const smi_model_info* DescribeModel(smi_model* model);
 smi_code ModelStats(smi_model* model, smi_model_stats* out, smi_error* error);
 // execute.cc
-smi_code Execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink, smi_call** call,
-                 smi_error* error);
+smi_code Execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink,
+                 smi_call** call, smi_error* error);
 void Cancel(smi_model* model, smi_call* call);
 
 }  // namespace mlos_ort

@@ -64,7 +64,8 @@ std::string Chain(int layers, int width) {
     nodes += Node("MatMul", {from, "w" + n}, "m" + n) + Node("Relu", {"m" + n}, to);
     from = to;
   }
-  const std::string graph = nodes + Bytes(2, "chain") + weights + Bytes(11, Value("x", width)) + Bytes(12, Value("y", width));
+  const std::string graph =
+      nodes + Bytes(2, "chain") + weights + Bytes(11, Value("x", width)) + Bytes(12, Value("y", width));
   return Number(1, 8) + Bytes(7, graph) + Bytes(8, Bytes(1, "") + Number(2, 17));
 }
 
@@ -155,8 +156,8 @@ smi_code Call(const smi_test::Model& model, const smi_test::Tensor& x, Sink* sin
   return sink->code;
 }
 
-void RunPlugin(benchmark::State& state, const smi_test::Options& open, const smi_test::Options& load, int layers, int width,
-               int rows) {
+void RunPlugin(benchmark::State& state, const smi_test::Options& open, const smi_test::Options& load,
+               int layers, int width, int rows) {
   const smi_test::Plugin plugin(MLOS_PLUGIN, open);
   const smi_test::Model model = plugin.Load(ChainFile(layers, width), load);
   const smi_test::Tensor x = Rows(rows, width);
@@ -186,7 +187,8 @@ void Engine(benchmark::State& state) {
   Meter meter(state);
   for (auto _ : state) {
     meter.Time([&] {
-      const Ort::Value input = Ort::Value::CreateTensor<float>(memory, x.data(), x.size(), shape.data(), shape.size());
+      const Ort::Value input =
+          Ort::Value::CreateTensor<float>(memory, x.data(), x.size(), shape.data(), shape.size());
       const auto output = session.Run(Ort::RunOptions{nullptr}, &input_name, &input, 1, &output_name, 1);
       benchmark::DoNotOptimize(output[0].GetTensorRawData());
     });
@@ -194,7 +196,8 @@ void Engine(benchmark::State& state) {
 }
 
 void PluginThreads(benchmark::State& state) {
-  const smi_test::Options open = {{"threads", std::to_string(state.range(3))}, {"spin", state.range(4) != 0 ? "on" : "off"}};
+  const smi_test::Options open = {{"threads", std::to_string(state.range(3))},
+                                  {"spin", state.range(4) != 0 ? "on" : "off"}};
   RunPlugin(state, open, {}, static_cast<int>(state.range(0)), static_cast<int>(state.range(1)),
             static_cast<int>(state.range(2)));
 }

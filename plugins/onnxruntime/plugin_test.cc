@@ -28,11 +28,15 @@ const std::vector<int64_t> kScalar;
 
 class OnnxTest : public ::testing::Test {
  protected:
-  Model Load(const std::string& name, const Options& options = {}) { return plugin_.Load(kModels / name, options); }
-  static Tensor Floats(const std::string& name, std::vector<int64_t> shape, const std::vector<float>& values) {
+  Model Load(const std::string& name, const Options& options = {}) {
+    return plugin_.Load(kModels / name, options);
+  }
+  static Tensor Floats(const std::string& name, std::vector<int64_t> shape,
+                       const std::vector<float>& values) {
     return Tensor::Of<float>(name, SMI_FP32, std::move(shape), values);
   }
-  static Tensor Ints(const std::string& name, std::vector<int64_t> shape, const std::vector<int64_t>& values) {
+  static Tensor Ints(const std::string& name, std::vector<int64_t> shape,
+                     const std::vector<int64_t>& values) {
     return Tensor::Of<int64_t>(name, SMI_INT64, std::move(shape), values);
   }
 
@@ -66,10 +70,12 @@ TEST_P(OnnxDTypeTest, GoesThereAndBackBitForBit) {
   EXPECT_EQ(model.input(0).dtype, GetParam().dtype);
   Tensor x{"x", GetParam().dtype, {2, 3}, ""};
   if (x.dtype == SMI_BYTES) {
-    x = Tensor::Strings("x", {2, 3}, {"", "a", std::string("zero\0inside", 11), "\xC3\xA4", std::string(5000, 'z'), "end"});
+    x = Tensor::Strings(
+        "x", {2, 3}, {"", "a", std::string("zero\0inside", 11), "\xC3\xA4", std::string(5000, 'z'), "end"});
   } else {
     const size_t size = 6 * smi_dtype_size(x.dtype);
-    for (size_t i = 0; i < size; ++i) x.bytes.push_back(static_cast<char>(x.dtype == SMI_BOOL ? i % 2 : 37 * i + 11));
+    for (size_t i = 0; i < size; ++i)
+      x.bytes.push_back(static_cast<char>(x.dtype == SMI_BOOL ? i % 2 : 37 * i + 11));
   }
   const Outcome outcome = model.Execute({x});
   ASSERT_EQ(outcome.code, SMI_OK) << outcome.message;
@@ -112,7 +118,8 @@ TEST_F(OnnxTest, TakesScalarsAndFiveDimensions) {
 // --- what the framework answers --------------------------------------------------------------------------------
 
 // A JSON array of any depth, as flat values and a shape.
-void Flatten(simdjson::dom::element json, size_t depth, std::vector<double>* values, std::vector<int64_t>* shape) {
+void Flatten(simdjson::dom::element json, size_t depth, std::vector<double>* values,
+             std::vector<int64_t>* shape) {
   simdjson::dom::array array;
   bool flag = false;
   if (json.get(array) == simdjson::SUCCESS) {
@@ -164,8 +171,10 @@ TEST_F(OnnxTest, AnswersWhatNumpyAnswers) {
       ASSERT_NE(got, nullptr) << key;
       EXPECT_EQ(got->shape, shape);
       std::vector<double> values;
-      for (const float v : got->dtype == SMI_FP32 ? got->As<float>() : std::vector<float>()) values.push_back(v);
-      for (const uint8_t v : got->dtype == SMI_BOOL ? got->As<uint8_t>() : std::vector<uint8_t>()) values.push_back(v);
+      for (const float v : got->dtype == SMI_FP32 ? got->As<float>() : std::vector<float>())
+        values.push_back(v);
+      for (const uint8_t v : got->dtype == SMI_BOOL ? got->As<uint8_t>() : std::vector<uint8_t>())
+        values.push_back(v);
       EXPECT_THAT(values, ::testing::Pointwise(::testing::DoubleNear(1e-5), wanted));
     }
   }
@@ -180,7 +189,8 @@ std::string Spec(const smi_tensor_spec& spec) {
     out += " " + (spec.shape[i] >= 0 ? std::to_string(spec.shape[i])
                                      : std::string(spec.dim_names[i].data, spec.dim_names[i].size));
   }
-  if (spec.flags & SMI_SPEC_OPTIONAL) out += " (" + std::string(spec.description.data, spec.description.size) + ")";
+  if (spec.flags & SMI_SPEC_OPTIONAL)
+    out += " (" + std::string(spec.description.data, spec.description.size) + ")";
   return out;
 }
 
@@ -197,8 +207,10 @@ TEST_F(OnnxTest, DescribesInputsWithTheNamesOfTheirDimensions) {
 TEST_F(OnnxTest, MarksInputsThatHaveADefault) {
   const Model sequence = Load("sequence.onnx");
   EXPECT_EQ(Spec(sequence.input(0)), "input_ids INT64 batch sequence");
-  EXPECT_EQ(Spec(sequence.input(1)), "attention_mask INT64 batch sequence (left out: ones, shaped like input_ids)");
-  EXPECT_EQ(Spec(sequence.input(2)), "token_type_ids INT64 batch sequence (left out: zeros, shaped like input_ids)");
+  EXPECT_EQ(Spec(sequence.input(1)),
+            "attention_mask INT64 batch sequence (left out: ones, shaped like input_ids)");
+  EXPECT_EQ(Spec(sequence.input(2)),
+            "token_type_ids INT64 batch sequence (left out: zeros, shaped like input_ids)");
   EXPECT_EQ(sequence.info().batch_dimension, 0);
   const Model own = Load("optional_input.onnx");
   EXPECT_EQ(Spec(own.input(1)), "scale FP32 (left out: the model's own value)");
@@ -223,7 +235,8 @@ TEST_F(OnnxTest, ComputesOnlyTheOutputsThatAreAskedFor) {
 
 TEST_F(OnnxTest, WritesIntoTheHostsMemoryWhenTheShapeIsKnown) {
   const Model model = Load("two_inputs.onnx");
-  const std::vector<Tensor> inputs = {Floats("left", {2, 3}, {1, 2, 3, 4, 5, 6}), Ints("right", {2, 3}, {1, 1, 1, 1, 1, 1})};
+  const std::vector<Tensor> inputs = {Floats("left", {2, 3}, {1, 2, 3, 4, 5, 6}),
+                                      Ints("right", {2, 3}, {1, 1, 1, 1, 1, 1})};
   const Outcome offered = model.Execute(inputs);
   EXPECT_EQ(offered.reserved_used, 2);
   Recorder without;
@@ -247,10 +260,14 @@ TEST_F(OnnxTest, SaysWhichInputWasWantedAndWhatCame) {
     return outcome.message;
   };
   EXPECT_EQ(refused({left}), "input 'right' is missing: wanted INT64 [N, 3]");
-  EXPECT_EQ(refused({left, Floats("right", {1, 3}, {1, 2, 3})}), "input 'right': wanted INT64 [N, 3], got FP32 [1, 3]");
-  EXPECT_EQ(refused({left, Ints("right", {1, 4}, {1, 2, 3, 4})}), "input 'right': wanted INT64 [N, 3], got INT64 [1, 4]");
-  EXPECT_EQ(refused({left, Ints("right", {3}, {1, 2, 3})}), "input 'right': wanted INT64 [N, 3], got INT64 [3]");
-  EXPECT_EQ(refused({left, Ints("wrong", {1, 3}, {1, 2, 3})}), "the model has no input 'wrong'; there are: 'left', 'right'");
+  EXPECT_EQ(refused({left, Floats("right", {1, 3}, {1, 2, 3})}),
+            "input 'right': wanted INT64 [N, 3], got FP32 [1, 3]");
+  EXPECT_EQ(refused({left, Ints("right", {1, 4}, {1, 2, 3, 4})}),
+            "input 'right': wanted INT64 [N, 3], got INT64 [1, 4]");
+  EXPECT_EQ(refused({left, Ints("right", {3}, {1, 2, 3})}),
+            "input 'right': wanted INT64 [N, 3], got INT64 [3]");
+  EXPECT_EQ(refused({left, Ints("wrong", {1, 3}, {1, 2, 3})}),
+            "the model has no input 'wrong'; there are: 'left', 'right'");
 }
 
 TEST_F(OnnxTest, CallsAValueTheModelCannotTakeABadInputAndGoesOn) {
@@ -267,8 +284,9 @@ TEST_F(OnnxTest, CallsAValueTheModelCannotTakeABadInputAndGoesOn) {
 }
 
 TEST_F(OnnxTest, CallsShapesThatDoNotGoTogetherABadInput) {
-  const Outcome outcome = Load("two_inputs.onnx").Execute(
-      {Floats("left", {2, 3}, {1, 2, 3, 4, 5, 6}), Ints("right", {5, 3}, std::vector<int64_t>(15, 1))});
+  const Outcome outcome = Load("two_inputs.onnx")
+                              .Execute({Floats("left", {2, 3}, {1, 2, 3, 4, 5, 6}),
+                                        Ints("right", {5, 3}, std::vector<int64_t>(15, 1))});
   EXPECT_EQ(outcome.code, SMI_BAD_INPUT) << outcome.message;
 }
 
@@ -332,8 +350,12 @@ TEST_F(OnnxLoadTest, AnswersTheSameWithEveryOption) {
   const std::vector<Tensor> inputs = {Ints("input_ids", {1, 3}, {1, 2, 3})};
   const Outcome plain = Load("sequence.onnx").Execute(inputs);
   ASSERT_EQ(plain.code, SMI_OK);
-  for (const Options& options : std::vector<Options>{{{"optimization", "off"}}, {{"prepack", "off"}}, {{"arena", "off"}},
-                                                     {{"arena", "shrink"}}, {{"arena", "auto"}}, {{"optimization", "basic"}, {"arena", "on"}}}) {
+  for (const Options& options : std::vector<Options>{{{"optimization", "off"}},
+                                                     {{"prepack", "off"}},
+                                                     {{"arena", "off"}},
+                                                     {{"arena", "shrink"}},
+                                                     {{"arena", "auto"}},
+                                                     {{"optimization", "basic"}, {"arena", "on"}}}) {
     const Outcome outcome = Load("sequence.onnx", options).Execute(inputs);
     ASSERT_EQ(outcome.code, SMI_OK) << options[0].first << outcome.message;
     EXPECT_EQ(outcome.outputs[0].bytes, plain.outputs[0].bytes) << options[0].first;
@@ -366,7 +388,8 @@ TEST(OnnxOpenTest, TakesThreadsAndSpin) {
   const Plugin plugin(kLibrary, {{"threads", "2"}, {"spin", "on"}});
   const Model model = plugin.Load(kModels / "two_inputs.onnx");
   EXPECT_EQ(model.info().n_inputs, 2U);
-  EXPECT_EQ(std::string(plugin.info().engine_version.data, plugin.info().engine_version.size).substr(0, 2), "1.");
+  EXPECT_EQ(std::string(plugin.info().engine_version.data, plugin.info().engine_version.size).substr(0, 2),
+            "1.");
 }
 
 size_t ThreadsOfThisProcess() {
@@ -397,8 +420,9 @@ TEST(OnnxOpenTest, GivesAModelThatMayUseOneThreadNoneOfItsOwn) {
     ASSERT_EQ(plugin.api().load(plugin.get(), &params, &loaded, &error), SMI_OK) << error.message;
     const Model model(&plugin.api(), loaded);
     EXPECT_EQ(ThreadsOfThisProcess(), before + n_threads - 1);
-    EXPECT_EQ(model.Execute({Tensor::Of<float>("left", SMI_FP32, {1, 3}, {1, 2, 3}),
-                             Tensor::Of<int64_t>("right", SMI_INT64, {1, 3}, {1, 2, 3})})
+    EXPECT_EQ(model
+                  .Execute({Tensor::Of<float>("left", SMI_FP32, {1, 3}, {1, 2, 3}),
+                            Tensor::Of<int64_t>("right", SMI_INT64, {1, 3}, {1, 2, 3})})
                   .code,
               SMI_OK);
   }
@@ -410,7 +434,8 @@ TEST_F(OnnxTest, EndsALongRunSoonAfterItIsCancelled) {
   const Model model = Load("slow.onnx");
   Recorder recorder;
   Outcome outcome;
-  std::thread runner([&] { outcome = model.Execute({Ints("iterations", kScalar, {1'000'000'000})}, {}, &recorder); });
+  std::thread runner(
+      [&] { outcome = model.Execute({Ints("iterations", kScalar, {1'000'000'000})}, {}, &recorder); });
   while (!recorder.Cancel(model.api(), model.get())) std::this_thread::yield();
   const auto cancelled = std::chrono::steady_clock::now();
   runner.join();
@@ -428,12 +453,14 @@ TEST_F(OnnxTest, CallsACancelAfterTheDeadlineADeadline) {
   std::atomic<bool> ended = false;
   const int64_t deadline_ns = smi_now_ns() + 50'000'000;
   std::thread runner([&] {
-    outcome = model.Execute({Ints("iterations", kScalar, {1'000'000'000})},
-                            [&](smi_execute_params* params) { params->deadline_ns = deadline_ns; }, &recorder);
+    outcome = model.Execute(
+        {Ints("iterations", kScalar, {1'000'000'000})},
+        [&](smi_execute_params* params) { params->deadline_ns = deadline_ns; }, &recorder);
     ended = true;
   });
   // On a machine so busy that the call began too late it has been refused, for the same reason.
-  while (!ended && (smi_now_ns() < deadline_ns || !recorder.Cancel(model.api(), model.get()))) std::this_thread::yield();
+  while (!ended && (smi_now_ns() < deadline_ns || !recorder.Cancel(model.api(), model.get())))
+    std::this_thread::yield();
   runner.join();
   EXPECT_EQ(outcome.code, SMI_DEADLINE_EXCEEDED);
 }

@@ -33,7 +33,8 @@ std::string ShapeText(const int64_t* shape, size_t rank) {
 
 Ort::Value StringValue(const smi_tensor& tensor) {
   const Ort::AllocatorWithDefaultOptions allocator;
-  Ort::Value value = Ort::Value::CreateTensor(allocator, tensor.shape, tensor.rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING);
+  Ort::Value value =
+      Ort::Value::CreateTensor(allocator, tensor.shape, tensor.rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING);
   const char* at = static_cast<const char*>(tensor.data);
   const size_t count = value.GetTensorTypeAndShapeInfo().GetElementCount();
   for (size_t i = 0; i < count; ++i) {
@@ -91,7 +92,8 @@ ONNXTensorElementDataType TypeOf(smi_dtype dtype) {
 
 void CheckFit(const Port& port, const smi_tensor& tensor) {
   bool fits = tensor.dtype == port.dtype && tensor.rank == port.shape.size();
-  for (size_t i = 0; fits && i < port.shape.size(); ++i) fits = port.shape[i] < 0 || port.shape[i] == tensor.shape[i];
+  for (size_t i = 0; fits && i < port.shape.size(); ++i)
+    fits = port.shape[i] < 0 || port.shape[i] == tensor.shape[i];
   if (fits) return;
   throw Failure(SMI_BAD_INPUT, "input '" + port.name + "': wanted " + ToString(port) + ", got " +
                                    smi_dtype_name(tensor.dtype) + " " + ShapeText(tensor.shape, tensor.rank));
@@ -102,7 +104,8 @@ Ort::Value ToValue(const smi_tensor& tensor, const OrtMemoryInfo* memory) {
   // The engine refuses a null pointer even for no elements.
   static char nothing[64];
   void* data = tensor.size_bytes == 0 ? nothing : tensor.data;
-  return Ort::Value::CreateTensor(memory, data, tensor.size_bytes, tensor.shape, tensor.rank, TypeOf(tensor.dtype));
+  return Ort::Value::CreateTensor(memory, data, tensor.size_bytes, tensor.shape, tensor.rank,
+                                  TypeOf(tensor.dtype));
 }
 
 Ort::Value Filled(ONNXTensorElementDataType type, const int64_t* shape, size_t rank, Default with) {

@@ -63,7 +63,8 @@ smi_code Guarded(smi_error* error, const Body& body) noexcept {
 // CHANGE: parse what your engine knows. Unknown names and values are errors.
 smi_code CheckOptions(const smi_option* options, uint32_t n_options, smi_error* error) {
   if (n_options == 0) return SMI_OK;
-  return smi_fail(error, SMI_INVALID_ARGUMENT, "unknown option '%.*s': this plugin has none", SMI_ARG(options[0].name));
+  return smi_fail(error, SMI_INVALID_ARGUMENT, "unknown option '%.*s': this plugin has none",
+                  SMI_ARG(options[0].name));
 }
 
 }  // namespace
@@ -235,7 +236,8 @@ const smi_plugin_info& PluginInfo() {
 smi_code Open(const smi_host_api* host, const smi_option* options, uint32_t n_options, smi_plugin** plugin,
               smi_error* error) {
   return Guarded(error, [&]() -> smi_code {
-    if (host == nullptr || !SMI_HAS(host, smi_host_api, log) || plugin == nullptr || (n_options > 0 && options == nullptr)) {
+    if (host == nullptr || !SMI_HAS(host, smi_host_api, log) || plugin == nullptr ||
+        (n_options > 0 && options == nullptr)) {
       return smi_fail(error, SMI_INVALID_ARGUMENT, "the host's table is missing or smaller than in SMI 1.0");
     }
     const smi_code code = CheckOptions(options, n_options, error);
@@ -258,7 +260,8 @@ smi_code Close(smi_plugin* plugin, smi_error* error) {
 const smi_plugin_info* Describe(smi_plugin* /*plugin*/) { return &PluginInfo(); }
 
 // CHANGE: an upper bound from the file's headers, without loading weights. The host reserves this much before load().
-smi_code Estimate(smi_plugin* /*plugin*/, const smi_load_params* params, smi_estimate* out, smi_error* error) {
+smi_code Estimate(smi_plugin* /*plugin*/, const smi_load_params* params, smi_estimate* out,
+                  smi_error* error) {
   return Guarded(error, [&]() -> smi_code {
     smi_code code = smi_check_load(params, error);
     if (code == SMI_OK) code = CheckOptions(params->options, params->n_options, error);
@@ -266,7 +269,8 @@ smi_code Estimate(smi_plugin* /*plugin*/, const smi_load_params* params, smi_est
     if (out == nullptr || !SMI_HAS(out, smi_estimate, per_call_bytes)) {
       return smi_fail(error, SMI_INVALID_ARGUMENT, "the estimate is missing or smaller than in SMI 1.0");
     }
-    const Engine engine(std::string(params->path.data, params->path.size));  // this engine's models are all header
+    const Engine engine(
+        std::string(params->path.data, params->path.size));  // this engine's models are all header
     out->reserved = 0;
     out->private_bytes = sizeof(smi_model) + (1 << 20);
     out->mapped_bytes = 0;
@@ -307,8 +311,8 @@ smi_code CheckInputs(const smi_execute_params& params, smi_error* error) {
       return smi_fail(error, SMI_BAD_INPUT, "no input '%.*s'; there is: 'x'", SMI_ARG(tensor->name));
     }
     if (tensor->dtype != SMI_FP32 || tensor->rank != 1) {
-      return smi_fail(error, SMI_BAD_INPUT, "input 'x': wanted FP32 [n], got %s of rank %u", smi_dtype_name(tensor->dtype),
-                      tensor->rank);
+      return smi_fail(error, SMI_BAD_INPUT, "input 'x': wanted FP32 [n], got %s of rank %u",
+                      smi_dtype_name(tensor->dtype), tensor->rank);
     }
   }
   if (params.n_inputs == 0) return smi_fail(error, SMI_BAD_INPUT, "input 'x' is missing: wanted FP32 [n]");
@@ -319,8 +323,8 @@ smi_code CheckInputs(const smi_execute_params& params, smi_error* error) {
   return SMI_OK;
 }
 
-smi_code Execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink, smi_call** call,
-                 smi_error* error) {
+smi_code Execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink,
+                 smi_call** call, smi_error* error) {
   return Guarded(error, [&]() -> smi_code {
     smi_code code = smi_check_execute(params, sink, error);
     if (code == SMI_OK) code = CheckInputs(*params, error);

@@ -11,7 +11,16 @@ namespace {
 
 TEST(JsonWriterTest, PlacesCommasBetweenElementsOnly) {
   JsonWriter w;
-  w.BeginObject().Key("a").Int(-1).Key("b").BeginArray().Bool(true).Null().BeginObject().EndObject().EndArray();
+  w.BeginObject()
+      .Key("a")
+      .Int(-1)
+      .Key("b")
+      .BeginArray()
+      .Bool(true)
+      .Null()
+      .BeginObject()
+      .EndObject()
+      .EndArray();
   w.Key("c").String("x").EndObject();
   EXPECT_EQ(w.str(), R"({"a":-1,"b":[true,null,{}],"c":"x"})");
 }
@@ -23,7 +32,8 @@ TEST(JsonWriterTest, EscapesControlCharactersAndQuotes) {
 TEST(JsonWriterTest, ReplacesInvalidUtf8) {
   EXPECT_EQ(JsonQuote("\xC3\xA9"), "\"\xC3\xA9\"");
   EXPECT_EQ(JsonQuote("\xC3"), "\"\xEF\xBF\xBD\"");
-  EXPECT_EQ(JsonQuote("\xED\xA0\x80"), "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"") << "a surrogate is not UTF-8";
+  EXPECT_EQ(JsonQuote("\xED\xA0\x80"), "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"")
+      << "a surrogate is not UTF-8";
 }
 
 TEST(JsonWriterTest, NumbersReadBackExactlyAndNonFiniteBecomesNull) {

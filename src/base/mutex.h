@@ -54,7 +54,8 @@ class CondVar {
   }
   // False when `timeout` passed without a notification.
   template <typename Rep, typename Period>
-  bool WaitFor(Mutex& mu, std::chrono::duration<Rep, Period> timeout) MLOS_REQUIRES(mu) MLOS_NO_THREAD_SAFETY_ANALYSIS {
+  bool WaitFor(Mutex& mu, std::chrono::duration<Rep, Period> timeout)
+      MLOS_REQUIRES(mu) MLOS_NO_THREAD_SAFETY_ANALYSIS {
     std::unique_lock<std::mutex> lock(mu.mu_, std::adopt_lock);
     const bool notified = cv_.wait_for(lock, timeout) == std::cv_status::no_timeout;
     lock.release();

@@ -99,15 +99,16 @@ class [[nodiscard]] Result {
 
 // Returns the Status of `expr` from the enclosing function unless it is OK. May stand inside a lambda inside another's `expr`.
 #define MLOS_RETURN_IF_ERROR(expr) MLOS_RETURN_IF_ERROR_(MLOS_CONCAT_(mlos_status_, __COUNTER__), expr)
-#define MLOS_RETURN_IF_ERROR_(tmp, expr)        \
-  do {                                          \
+#define MLOS_RETURN_IF_ERROR_(tmp, expr)          \
+  do {                                            \
     if (::mlos::Status tmp = (expr); !tmp.ok()) { \
-      return tmp;                               \
-    }                                           \
+      return tmp;                                 \
+    }                                             \
   } while (false)
 
 // MLOS_ASSIGN_OR_RETURN(auto x, MakeX()): declares x, or returns the error.
-#define MLOS_ASSIGN_OR_RETURN(lhs, expr) MLOS_ASSIGN_OR_RETURN_(MLOS_CONCAT_(mlos_result_, __LINE__), lhs, expr)
+#define MLOS_ASSIGN_OR_RETURN(lhs, expr) \
+  MLOS_ASSIGN_OR_RETURN_(MLOS_CONCAT_(mlos_result_, __LINE__), lhs, expr)
 #define MLOS_ASSIGN_OR_RETURN_(tmp, lhs, expr) \
   auto tmp = (expr);                           \
   if (!tmp.ok()) return tmp.status();          \

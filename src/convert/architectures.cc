@@ -6,13 +6,16 @@
 namespace mlos::convert {
 namespace {
 
-constexpr std::array kArchitectures = {&kBert,  &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert,
-                                       &kMpnet, &kAlbert,  &kElectra,    &kDebertaV2,
-                                       &kVit,  &kDeit};
+constexpr std::array kArchitectures = {&kBert,   &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert, &kMpnet,
+                                       &kAlbert, &kElectra, &kDebertaV2,  &kVit,       &kDeit};
 
-constexpr std::array kHeads = {
-    Head::kEncoder,           Head::kMaskedLm,      Head::kSequenceClassification, Head::kTokenClassification,
-    Head::kQuestionAnswering, Head::kReplacedTokens, Head::kImageClassification};
+constexpr std::array kHeads = {Head::kEncoder,
+                               Head::kMaskedLm,
+                               Head::kSequenceClassification,
+                               Head::kTokenClassification,
+                               Head::kQuestionAnswering,
+                               Head::kReplacedTokens,
+                               Head::kImageClassification};
 
 }  // namespace
 

@@ -82,7 +82,8 @@ TEST(ConfigTest, ReadsListsOfWholeNumbersAndRefusesOthersByName) {
   for (const std::string key : {"c", "d", "e", "f", "g"}) {
     const auto refused = config->Ints(key, {}, 1, 9);
     EXPECT_EQ(refused.status().code(), Code::kUnimplemented) << key;
-    EXPECT_NE(refused.status().message().find("'" + key + "'"), std::string::npos) << refused.status().message();
+    EXPECT_NE(refused.status().message().find("'" + key + "'"), std::string::npos)
+        << refused.status().message();
   }
 }
 

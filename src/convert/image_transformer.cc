@@ -49,12 +49,11 @@ Value ImageTransformer::Embeddings() {
       g_.Input("pixel_values", DType::kFp32, {kBatchAxis, s.channels, s.image.height, s.image.width});
   const std::string projection = names_.Base("embeddings.patch_embeddings.projection");
   const std::vector<int64_t> patch = {s.patch.height, s.patch.width};
-  const Value grid = g_.Op("Conv",
-                           {pixels,
-                            g_.Weight(projection + ".weight",
-                                      {s.width, s.channels, s.patch.height, s.patch.width}),
-                            g_.Weight(projection + ".bias", {s.width})},
-                           {{"kernel_shape", patch}, {"strides", patch}});
+  const Value grid =
+      g_.Op("Conv",
+            {pixels, g_.Weight(projection + ".weight", {s.width, s.channels, s.patch.height, s.patch.width}),
+             g_.Weight(projection + ".bias", {s.width})},
+            {{"kernel_shape", patch}, {"strides", patch}});
   const Value columns = g_.Op("Reshape", {grid, g_.Ints({0, s.width, -1})});
   const Value patches = g_.Op("Transpose", {columns}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
   const Value batch = g_.Op("Shape", {pixels}, {{"start", int64_t{0}}, {"end", int64_t{1}}});
@@ -84,8 +83,7 @@ Value ImageTransformer::Layer(const Value& x, const std::string& name) {
   const Value query = projected("query");
   const Value key = projected("key");
   const Value mixed = Attention(g_, layout_, s.heads, query, key, projected("value"), {});
-  const Value attended =
-      g_.Op("Add", {Dense(g_, mixed, p + "attention.output.dense", s.width, s.width), x});
+  const Value attended = g_.Op("Add", {Dense(g_, mixed, p + "attention.output.dense", s.width, s.width), x});
   Value y = LayerNorm(g_, attended, p + "layernorm_after", s.width, s.epsilon);
   y = Activation(g_, Dense(g_, y, p + "intermediate.dense", s.width, s.intermediate), s.activation,
                  "hidden_act");
@@ -105,8 +103,7 @@ void ImageTransformer::HiddenOutputs() {
 
 std::vector<IgnoreRule> ImageTransformer::Ignored(Head head,
                                                   const std::vector<std::string>& classifiers) const {
-  std::vector<IgnoreRule> rules = {
-      {names_.Base("embeddings.mask_token"), "", "only training hides patches"}};
+  std::vector<IgnoreRule> rules = {{names_.Base("embeddings.mask_token"), "", "only training hides patches"}};
   if (head == Head::kEncoder) {
     for (const std::string& classifier : classifiers)
       rules.push_back({names_.Of(classifier + "."), "", "classifier, not part of the task"});

@@ -6,8 +6,8 @@
 #include <limits>
 #include <sstream>
 
-#include "daemon/config.h"
 #include "base/version.h"
+#include "daemon/config.h"
 
 namespace mlos::daemon {
 namespace {
@@ -26,8 +26,8 @@ Status ParseNumber(const char* name, const std::string& text, int64_t lo, int64_
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < lo || value > hi) {
-    return InvalidArgument("environment variable " + std::string(name) + " is '" + text + "', wanted a number " +
-                           std::to_string(lo) + ".." + std::to_string(hi));
+    return InvalidArgument("environment variable " + std::string(name) + " is '" + text +
+                           "', wanted a number " + std::to_string(lo) + ".." + std::to_string(hi));
   }
   *out = static_cast<T>(value);
   return OkStatus();
@@ -53,14 +53,17 @@ void Declare(CLI::App& app, Flags& f) {
   app.add_option("--host", f.hosts, "address to listen on, may be repeated (default 127.0.0.1 and ::1)");
   app.add_option("--unix-socket", f.unix_socket, "listen for HTTP on this Unix socket too");
   app.add_option("--port-file", f.port_file, "write the HTTP port to this file once it is open");
-  app.add_option("--home", f.home, "folder for store, registry and state (default: MLOS_HOME, else XDG folders)");
+  app.add_option("--home", f.home,
+                 "folder for store, registry and state (default: MLOS_HOME, else XDG folders)");
   app.add_option("--plugin-dir", f.plugin_dirs, "folder with SMI plugins, may be repeated");
-  app.add_option("--threads", f.threads, "requests executed at the same time (default: one a CPU)")->check(CLI::Range(0, 1024));
+  app.add_option("--threads", f.threads, "requests executed at the same time (default: one a CPU)")
+      ->check(CLI::Range(0, 1024));
   app.add_flag("--scan", f.scan, "register every installed package at start");
   app.add_option("--log-level", f.log_level, "debug, info, warn or error");
   app.add_option("--log-file", f.log_file, "append the log to this file instead of standard error");
   app.add_option("-g,--grpc-port", f.grpc_port, "unsupported: this version has no gRPC API")->group("");
-  app.add_option("-s,--socket", f.ipc_socket, "unsupported: this version has no IPC API; see --unix-socket")->group("");
+  app.add_option("-s,--socket", f.ipc_socket, "unsupported: this version has no IPC API; see --unix-socket")
+      ->group("");
   app.add_flag("--no-http", f.no_http)->group("");
   app.add_flag("--no-grpc,--no-ipc", f.ignored)->group("");
   app.add_flag("-v,--version", f.version, "print the version");
@@ -68,7 +71,8 @@ void Declare(CLI::App& app, Flags& f) {
 
 Status Unsupported(const Flags& f) {
   if (f.grpc_port) return Unimplemented("--grpc-port: this version has no gRPC API");
-  if (f.ipc_socket) return Unimplemented("--socket: this version has no IPC API; --unix-socket serves HTTP on one");
+  if (f.ipc_socket)
+    return Unimplemented("--socket: this version has no IPC API; --unix-socket serves HTTP on one");
   if (f.no_http) return Unimplemented("--no-http: HTTP is the only API of this version");
   return OkStatus();
 }
@@ -141,7 +145,8 @@ CommandLine ParseCommandLine(int argc, const char* const* argv, const GetEnv& ge
     return {.action = CommandLine::Action::kUsageError, .text = e.what()};
   }
   if (flags.version) {
-    return {.action = CommandLine::Action::kVersion, .text = std::string("mlos-core version ") + kVersion + "\n"};
+    return {.action = CommandLine::Action::kVersion,
+            .text = std::string("mlos-core version ") + kVersion + "\n"};
   }
   if (const Status status = Merge(flags, get, &out.config); !status.ok()) {
     return {.action = CommandLine::Action::kUsageError, .text = status.message()};

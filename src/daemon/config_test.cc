@@ -12,11 +12,12 @@ namespace {
 
 CommandLine Parse(std::vector<const char*> args, const std::map<std::string, std::string>& environment = {}) {
   args.insert(args.begin(), "mlos-core");
-  return ParseCommandLine(static_cast<int>(args.size()), args.data(), [&](const std::string& name) -> std::optional<std::string> {
-    const auto it = environment.find(name);
-    if (it == environment.end()) return std::nullopt;
-    return it->second;
-  });
+  return ParseCommandLine(static_cast<int>(args.size()), args.data(),
+                          [&](const std::string& name) -> std::optional<std::string> {
+                            const auto it = environment.find(name);
+                            if (it == environment.end()) return std::nullopt;
+                            return it->second;
+                          });
 }
 
 std::string WriteTemporary(const std::string& text) {
@@ -28,7 +29,8 @@ std::string WriteTemporary(const std::string& text) {
 TEST(ConfigTest, ReadsEveryDocumentedKey) {
   Config c;
   const Status s = ApplyYaml(
-      "api: {http: {enabled: true, hosts: [0.0.0.0], port: 9000, unix_socket: /run/x, cors_origin: '*', io_threads: 3},\n"
+      "api: {http: {enabled: true, hosts: [0.0.0.0], port: 9000, unix_socket: /run/x, cors_origin: '*', "
+      "io_threads: 3},\n"
       "      grpc: {enabled: false}, ipc: {enabled: false}}\n"
       "core: {home: /h, plugin_dirs: [/p], threads: 2, max_queue: 7, scan_at_start: true}\n"
       "limits: {max_body_mb: 5, request_timeout_ms: 100, drain_timeout_ms: 200}\n"
@@ -55,11 +57,13 @@ TEST(ConfigTest, ReadsEveryDocumentedKey) {
 
 TEST(ConfigTest, ErrorsNameTheLineAndTheKey) {
   Config c;
-  EXPECT_EQ(ApplyYaml("api:\n  http:\n    port: many\n", &c).message(), "config line 3: 'api.http.port' wants a whole number");
+  EXPECT_EQ(ApplyYaml("api:\n  http:\n    port: many\n", &c).message(),
+            "config line 3: 'api.http.port' wants a whole number");
   EXPECT_EQ(ApplyYaml("api:\n  http:\n    port: 70000\n", &c).message(),
             "config line 3: 'api.http.port' is 70000, wanted 0..65535");
   EXPECT_EQ(ApplyYaml("core:\n  thread: 2\n", &c).message(),
-            "config line 2: unknown key 'core.thread'; known here: home, max_queue, plugin_dirs, scan_at_start, threads");
+            "config line 2: unknown key 'core.thread'; known here: home, max_queue, plugin_dirs, "
+            "scan_at_start, threads");
   EXPECT_EQ(ApplyYaml("core: 3\n", &c).message().substr(0, 34), "config line 1: 'core' wants keys: ");
   EXPECT_NE(ApplyYaml("a: [\n", &c).message().find("config line"), std::string::npos);
 }
@@ -74,7 +78,8 @@ TEST(ConfigTest, RefusesFeaturesThatAreNotThere) {
 
 TEST(ConfigTest, FlagsWinOverEnvironmentWinsOverFile) {
   const std::string file = WriteTemporary("api: {http: {port: 1}}\ncore: {threads: 1, max_queue: 1}\n");
-  const CommandLine line = Parse({"--config", file.c_str(), "-p", "3"}, {{"MLOS_HTTP_PORT", "2"}, {"MLOS_THREADS", "2"}});
+  const CommandLine line =
+      Parse({"--config", file.c_str(), "-p", "3"}, {{"MLOS_HTTP_PORT", "2"}, {"MLOS_THREADS", "2"}});
   ASSERT_EQ(line.action, CommandLine::Action::kServe) << line.text;
   EXPECT_EQ(line.config.port, 3);
   EXPECT_EQ(line.config.threads, 2);

@@ -28,7 +28,8 @@ Status Read(const YAML::Node& node, const std::string& key, const char* wanted, 
 Status ReadNumber(const YAML::Node& node, const std::string& key, int64_t lo, int64_t hi, int64_t* out) {
   MLOS_RETURN_IF_ERROR(Read(node, key, "a whole number", out));
   if (*out < lo || *out > hi) {
-    return At(node, "'" + key + "' is " + std::to_string(*out) + ", wanted " + std::to_string(lo) + ".." + std::to_string(hi));
+    return At(node, "'" + key + "' is " + std::to_string(*out) + ", wanted " + std::to_string(lo) + ".." +
+                        std::to_string(hi));
   }
   return OkStatus();
 }
@@ -66,7 +67,8 @@ Setter List(std::vector<T>* out) {
 }
 
 Setter Bool(bool* out) {
-  return [=](const YAML::Node& node, const std::string& key) { return Read(node, key, "true or false", out); };
+  return
+      [=](const YAML::Node& node, const std::string& key) { return Read(node, key, "true or false", out); };
 }
 
 // A feature this build lacks: it may be switched off, never on.
@@ -84,7 +86,9 @@ std::map<std::string, Setter> Keys(Config* c) {
        [](const YAML::Node& node, const std::string& key) -> Status {
          bool on = true;
          MLOS_RETURN_IF_ERROR(Read(node, key, "true or false", &on));
-         return on ? OkStatus() : At(node, "'api.http.enabled: false' is unsupported: HTTP is the only API of this version");
+         return on ? OkStatus()
+                   : At(node,
+                        "'api.http.enabled: false' is unsupported: HTTP is the only API of this version");
        }},
       {"api.http.hosts", List(&c->hosts)},
       {"api.http.port", Number(0, 65535, &c->port)},
@@ -128,7 +132,8 @@ Status Walk(const YAML::Node& node, const std::string& prefix, const std::map<st
       continue;
     }
     const std::string children = Children(keys, key + ".");
-    if (children.empty()) return At(item.first, "unknown key '" + key + "'; known here: " + Children(keys, prefix));
+    if (children.empty())
+      return At(item.first, "unknown key '" + key + "'; known here: " + Children(keys, prefix));
     if (!item.second.IsMap()) return At(item.second, "'" + key + "' wants keys: " + children);
     MLOS_RETURN_IF_ERROR(Walk(item.second, key + ".", keys));
   }

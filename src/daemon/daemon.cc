@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 constexpr const char* kSystemPluginDir = "/usr/lib/mlos/plugins";
 
 void LogOfPlugin(plugin::LogLevel level, const std::string& plugin, std::string_view message) {
-  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-                                                          spdlog::level::err};
+  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
+                                                          spdlog::level::warn, spdlog::level::err};
   spdlog::log(kLevels[static_cast<size_t>(level)], "{}: {}", plugin, message);
 }
 
@@ -39,7 +39,8 @@ Result<std::vector<fs::path>> PluginDirs(const Config& config) {
 Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, const fs::path& data_dir) {
   MLOS_ASSIGN_OR_RETURN(const std::vector<fs::path> plugin_dirs, PluginDirs(config));
   std::vector<Status> problems;
-  MLOS_ASSIGN_OR_RETURN(auto plugins, plugin::PluginRegistry::Open(plugin_dirs, {.log = LogOfPlugin}, &problems));
+  MLOS_ASSIGN_OR_RETURN(auto plugins,
+                        plugin::PluginRegistry::Open(plugin_dirs, {.log = LogOfPlugin}, &problems));
   for (const Status& problem : problems) spdlog::warn("plugin left out: {}", problem.message());
   for (const plugin::PluginDescription& p : plugins->List()) {
     spdlog::info("plugin {} {} (engine {}) from {}", p.id, p.version, p.engine_version, p.path.string());
@@ -94,7 +95,9 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
       serving::ServerOptions{.threads = threads, .max_queue = config.max_queue, .store = dirs.store});
   if (config.scan_at_start) ScanInstalled(*daemon->server_);
   MLOS_RETURN_IF_ERROR(daemon->OpenAccessLog());
-  MLOS_ASSIGN_OR_RETURN(daemon->http_, frontend::HttpServer::Start(HttpConfigOf(config, daemon->access_log_.get()), *daemon->server_));
+  MLOS_ASSIGN_OR_RETURN(
+      daemon->http_,
+      frontend::HttpServer::Start(HttpConfigOf(config, daemon->access_log_.get()), *daemon->server_));
   uint16_t port = 0;
   for (const frontend::Endpoint& endpoint : daemon->http_->endpoints()) {
     spdlog::info("listening on {} port {}", endpoint.host, endpoint.port);
@@ -110,10 +113,12 @@ Status Daemon::OpenAccessLog() {
   if (config_.log_level != "info" && config_.log_level != "debug") return OkStatus();
   if (!config_.log_file.empty()) {
     access_file_.reset(std::fopen(config_.log_file.c_str(), "a"));
-    if (access_file_ == nullptr) return PermissionDenied("cannot append to '" + config_.log_file.string() + "'");
+    if (access_file_ == nullptr)
+      return PermissionDenied("cannot append to '" + config_.log_file.string() + "'");
   }
   std::FILE* out = access_file_ != nullptr ? access_file_.get() : stderr;
-  access_log_ = std::make_unique<AccessLogWriter>(out, !os::GetEnv("JOURNAL_STREAM").has_value(), Clock::Real());
+  access_log_ =
+      std::make_unique<AccessLogWriter>(out, !os::GetEnv("JOURNAL_STREAM").has_value(), Clock::Real());
   return OkStatus();
 }
 

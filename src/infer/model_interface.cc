@@ -12,11 +12,13 @@ const TensorSpec* Find(const std::vector<TensorSpec>& specs, std::string_view na
 }
 
 bool Matches(std::span<const int64_t> declared, std::span<const int64_t> sent) {
-  return std::ranges::equal(declared, sent, [](int64_t want, int64_t got) { return want < 0 || want == got; });
+  return std::ranges::equal(declared, sent,
+                            [](int64_t want, int64_t got) { return want < 0 || want == got; });
 }
 
 Status Mismatch(const TensorSpec& spec, std::span<const int64_t> sent) {
-  return Unprocessable("input '" + spec.name + "': wanted " + SpecToString(spec) + ", got shape " + ShapeToString(sent));
+  return Unprocessable("input '" + spec.name + "': wanted " + SpecToString(spec) + ", got shape " +
+                       ShapeToString(sent));
 }
 
 // Flat values: a free leading dimension is the batch and becomes 1; at most one other free dimension is computed.

@@ -25,8 +25,8 @@ struct TensorSpec {
 struct ModelInterface {
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
-  bool executes = false;      // tensors in, tensors out
-  bool generates = false;     // text in, text out
+  bool executes = false;   // tensors in, tensors out
+  bool generates = false;  // text in, text out
   bool has_chat_template = false;
   bool accepts_text = false;  // the package brings a tokenizer: Request::texts is allowed
   uint32_t context_length = 0;

@@ -62,7 +62,7 @@ struct Generation {
   float min_p = 0.05F;
   float repeat_penalty = 1.0F;
   int32_t top_k = 40;
-  uint64_t seed = 0;  // 0 = random
+  uint64_t seed = 0;    // 0 = random
   bool stream = false;  // text goes to ResponseSink::OnText piece by piece
 };
 
@@ -76,7 +76,7 @@ struct Request {
 
   std::vector<std::string> outputs;  // names wanted; empty = all
   Priority priority = Priority::kNormal;
-  int64_t deadline_ns = 0;  // CLOCK_MONOTONIC; 0 = none
+  int64_t deadline_ns = 0;              // CLOCK_MONOTONIC; 0 = none
   std::shared_ptr<CancelToken> cancel;  // may be null
 };
 
@@ -85,12 +85,12 @@ std::string_view FinishReasonName(FinishReason reason);  // "stop", "length", "c
 
 // All times in nanoseconds.
 struct Timing {
-  int64_t queue_ns = 0;     // admitted -> started
-  int64_t prepare_ns = 0;   // tokenizing, defaults
-  int64_t compute_ns = 0;   // inside the engine; for generation: prompt + evaluation
-  int64_t total_ns = 0;     // admitted -> answered
-  int64_t prompt_ns = 0;    // generation only
-  int64_t eval_ns = 0;      // generation only
+  int64_t queue_ns = 0;    // admitted -> started
+  int64_t prepare_ns = 0;  // tokenizing, defaults
+  int64_t compute_ns = 0;  // inside the engine; for generation: prompt + evaluation
+  int64_t total_ns = 0;    // admitted -> answered
+  int64_t prompt_ns = 0;   // generation only
+  int64_t eval_ns = 0;     // generation only
 };
 
 struct Response {

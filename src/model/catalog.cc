@@ -32,8 +32,9 @@ class SqliteCatalog final : public Catalog {
     MLOS_ASSIGN_OR_RETURN(const int application, ReadIntLocked("PRAGMA application_id"));
     MLOS_ASSIGN_OR_RETURN(const int tables, ReadIntLocked("SELECT count(*) FROM sqlite_master"));
     if (tables > 0 && (application != kApplicationId || version != kSchemaVersion)) {
-      return DataLoss("'" + file_ + "' is not a model registry of this version (schema " + std::to_string(version) +
-                      ", wanted " + std::to_string(kSchemaVersion) + "): move it away to start an empty one");
+      return DataLoss("'" + file_ + "' is not a model registry of this version (schema " +
+                      std::to_string(version) + ", wanted " + std::to_string(kSchemaVersion) +
+                      "): move it away to start an empty one");
     }
     MLOS_RETURN_IF_ERROR(ExecuteLocked("PRAGMA journal_mode = WAL"));
     MLOS_RETURN_IF_ERROR(ExecuteLocked("PRAGMA synchronous = FULL"));
@@ -50,8 +51,10 @@ class SqliteCatalog final : public Catalog {
 
   Status Put(const Registration& r) override {
     MutexLock lock(mu_);
-    MLOS_ASSIGN_OR_RETURN(const Statement s, CompileLocked("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?, ?, ?)"));
-    const std::string* texts[] = {&r.id, &r.path, &r.plugin_id, &r.execution_format, &r.framework, &r.description};
+    MLOS_ASSIGN_OR_RETURN(const Statement s,
+                          CompileLocked("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?, ?, ?)"));
+    const std::string* texts[] = {&r.id,        &r.path,       &r.plugin_id, &r.execution_format,
+                                  &r.framework, &r.description};
     int column = 1;
     for (const std::string* text : texts) {
       sqlite3_bind_text(s.get(), column++, text->data(), static_cast<int>(text->size()), SQLITE_STATIC);
@@ -69,9 +72,10 @@ class SqliteCatalog final : public Catalog {
 
   Result<std::vector<Registration>> List() override {
     MutexLock lock(mu_);
-    MLOS_ASSIGN_OR_RETURN(const Statement s,
-                          CompileLocked("SELECT id, path, plugin_id, execution_format, framework, description,"
-                                        " registered_unix_ns FROM model ORDER BY id"));
+    MLOS_ASSIGN_OR_RETURN(
+        const Statement s,
+        CompileLocked("SELECT id, path, plugin_id, execution_format, framework, description,"
+                      " registered_unix_ns FROM model ORDER BY id"));
     std::vector<Registration> rows;
     int code = SQLITE_ROW;
     while ((code = sqlite3_step(s.get())) == SQLITE_ROW) {
@@ -149,8 +153,8 @@ static_assert(kApplicationId == 1835814739, "the SQL text above spells it out");
 
 Result<std::unique_ptr<Catalog>> Catalog::Open(const std::filesystem::path& file) {
   sqlite3* raw = nullptr;
-  const int code =
-      sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(file.c_str(), &raw,
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   Db db(raw);
   if (code != SQLITE_OK) {
     return PermissionDenied("cannot open the model registry '" + file.string() +

@@ -13,9 +13,9 @@
 namespace mlos::model {
 
 struct Registration {
-  std::string id;             // "namespace/name@version"
-  std::string path;           // package folder or model file, absolute
-  std::string plugin_id;      // empty = by execution format
+  std::string id;         // "namespace/name@version"
+  std::string path;       // package folder or model file, absolute
+  std::string plugin_id;  // empty = by execution format
   std::string execution_format;
   std::string framework;
   std::string description;

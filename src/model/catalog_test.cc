@@ -67,8 +67,9 @@ TEST(CatalogTest, PutReplacesAndRemoveForgets) {
 
 TEST(CatalogTest, LeavesAForeignFileAlone) {
   const fs::path file = FreshFile("foreign");
-  std::ofstream(file) << "this is no database, but somebody's notes, which are longer than a hundred bytes so that "
-                         "SQLite reads a whole header of it and sees the difference.";
+  std::ofstream(file)
+      << "this is no database, but somebody's notes, which are longer than a hundred bytes so that "
+         "SQLite reads a whole header of it and sees the difference.";
   const auto size = fs::file_size(file);
   const auto catalog = Catalog::Open(file);
   ASSERT_FALSE(catalog.ok());

@@ -18,14 +18,15 @@ namespace fs = std::filesystem;
 Result<fs::path> ExecutionFileOf(const package::InstalledPackage& package) {
   const package::Manifest& m = package.manifest;
   if (m.execution_files.empty()) {
-    return Unimplemented("package '" + package.dir.string() + "' has nothing to execute: its manifest lists no execution_files" +
+    return Unimplemented("package '" + package.dir.string() +
+                         "' has nothing to execute: its manifest lists no execution_files" +
                          (m.format_type.empty() ? "" : " (it holds " + m.format_type + ")"));
   }
   for (const package::ExecutionFile& file : m.execution_files) {
     if (file.type == "single") return package.dir / file.path;
   }
-  return Unimplemented("package '" + package.dir.string() + "' is made of several graphs (" + m.execution_files[0].type +
-                       ", ...), which mlos-core does not run yet");
+  return Unimplemented("package '" + package.dir.string() + "' is made of several graphs (" +
+                       m.execution_files[0].type + ", ...), which mlos-core does not run yet");
 }
 
 Result<ModelFiles> FromPackage(const fs::path& dir) {
@@ -59,7 +60,8 @@ Result<fs::path> OnlyModelFileIn(const fs::path& dir) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(dir, error)) {
     const package::FileFormat format = package::FormatFromName(entry.path());
-    if (format == package::FileFormat::kOnnx || format == package::FileFormat::kGguf) found.push_back(entry.path());
+    if (format == package::FileFormat::kOnnx || format == package::FileFormat::kGguf)
+      found.push_back(entry.path());
   }
   if (error) return NotFound("cannot read folder '" + dir.string() + "': " + error.message());
   if (found.size() == 1) return found[0];
@@ -101,7 +103,8 @@ Result<ModelFiles> ResolveModelFiles(const Registration& registration) {
   return files;
 }
 
-Result<std::unique_ptr<LoadedModel>> LoadModel(const Registration& registration, plugin::PluginRegistry& plugins) {
+Result<std::unique_ptr<LoadedModel>> LoadModel(const Registration& registration,
+                                               plugin::PluginRegistry& plugins) {
   const int64_t start_ns = Clock::Real().MonotonicNs();
   MLOS_ASSIGN_OR_RETURN(const ModelFiles files, ResolveModelFiles(registration));
   auto model = std::make_unique<LoadedModel>();

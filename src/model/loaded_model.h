@@ -55,6 +55,7 @@ struct ModelFiles {
 Result<ModelFiles> ResolveModelFiles(const Registration& registration);
 
 // Blocks while the model loads.
-Result<std::unique_ptr<LoadedModel>> LoadModel(const Registration& registration, plugin::PluginRegistry& plugins);
+Result<std::unique_ptr<LoadedModel>> LoadModel(const Registration& registration,
+                                               plugin::PluginRegistry& plugins);
 
 }  // namespace mlos::model

@@ -14,7 +14,8 @@ Reaper::~Reaper() {
   thread_.join();
 }
 
-std::pair<std::shared_ptr<LoadedModel>, std::shared_future<void>> Reaper::Share(std::unique_ptr<LoadedModel> model) {
+std::pair<std::shared_ptr<LoadedModel>, std::shared_future<void>> Reaper::Share(
+    std::unique_ptr<LoadedModel> model) {
   auto gone = std::make_shared<std::promise<void>>();
   std::shared_future<void> future = gone->get_future().share();
   {

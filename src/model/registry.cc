@@ -9,7 +9,9 @@
 
 namespace mlos::model {
 
-std::string CanonicalModelId(const std::string& id) { return id.find('@') == std::string::npos ? id + "@latest" : id; }
+std::string CanonicalModelId(const std::string& id) {
+  return id.find('@') == std::string::npos ? id + "@latest" : id;
+}
 
 Result<std::string> ParseModelId(const std::string& id) {
   MLOS_ASSIGN_OR_RETURN(const package::ModelRef ref, package::ParseModelRef(id));
@@ -106,7 +108,8 @@ Result<Handle> Registry::AcquireOrLoad(const std::string& id) {
     entry = it->second;
     while (entry->state == State::kLoading) load_finished_.Wait(mu_);
     if (entry->state == State::kReady) return entry->model;
-    if (entry->error.code() == Code::kNotFound && !entries_.contains(entry->registration.id)) return entry->error;
+    if (entry->error.code() == Code::kNotFound && !entries_.contains(entry->registration.id))
+      return entry->error;
     entry->state = State::kLoading;
   }
   return LoadInto(entry);

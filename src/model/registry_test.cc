@@ -20,7 +20,8 @@ class RegistryTest : public testing::Test {
     registry_.reset();
     auto catalog = Catalog::Open(file_);
     ASSERT_TRUE(catalog.ok()) << catalog.status().message();
-    auto registry = Registry::Open(std::move(catalog).value(), std::make_unique<plugin::FakePluginRegistry>(state_));
+    auto registry =
+        Registry::Open(std::move(catalog).value(), std::make_unique<plugin::FakePluginRegistry>(state_));
     ASSERT_TRUE(registry.ok()) << registry.status().message();
     registry_ = std::move(registry).value();
   }
@@ -112,7 +113,8 @@ TEST_F(RegistryTest, RefusesAFormatThatTheFileIsNot) {
 
 TEST_F(RegistryTest, UnknownModelsAreToldWhatIsThere) {
   ASSERT_TRUE(registry_->Register(Model("t/x")).ok());
-  EXPECT_EQ(registry_->AcquireReady("t/y").status().message(), "model 't/y' is not registered; registered: t/x@latest");
+  EXPECT_EQ(registry_->AcquireReady("t/y").status().message(),
+            "model 't/y' is not registered; registered: t/x@latest");
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ TEST(DynamicLibraryTest, SaysWhichFileIsMissing) {
 }
 
 TEST(DynamicLibraryTest, RefusesAFileThatIsNoLibrary) {
-  const auto path = std::filesystem::temp_directory_path() / ("mlos_not_a_library_" + std::to_string(getpid()) + ".so");
+  const auto path =
+      std::filesystem::temp_directory_path() / ("mlos_not_a_library_" + std::to_string(getpid()) + ".so");
   std::ofstream(path) << "plain text";
   const auto library = DynamicLibrary::Open(path);
   std::filesystem::remove(path);

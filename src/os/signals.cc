@@ -37,6 +37,8 @@ Status WaitForTermination() {
   return error == 0 ? OkStatus() : Failed("sigwait", error);
 }
 
-Status IgnoreSigpipe() { return ::signal(SIGPIPE, SIG_IGN) == SIG_ERR ? Failed("signal", errno) : OkStatus(); }
+Status IgnoreSigpipe() {
+  return ::signal(SIGPIPE, SIG_IGN) == SIG_ERR ? Failed("signal", errno) : OkStatus();
+}
 
 }  // namespace mlos::os

@@ -15,7 +15,8 @@ constexpr int64_t kLongestRetryNs = 100'000'000;
 
 }  // namespace
 
-Call::Call(CallContext context, Request request, std::unique_ptr<ResponseSink> sink, std::function<void(bool ok)> on_over)
+Call::Call(CallContext context, Request request, std::unique_ptr<ResponseSink> sink,
+           std::function<void(bool ok)> on_over)
     : context_(context),
       log_(context.library->log()),
       request_(std::move(request)),

@@ -33,7 +33,8 @@ struct CallContext {
 class Call : public std::enable_shared_from_this<Call> {
  public:
   // `on_over` is called once, when the call is over (see above); nothing of the call is used afterwards.
-  Call(CallContext context, Request request, std::unique_ptr<ResponseSink> sink, std::function<void(bool ok)> on_over);
+  Call(CallContext context, Request request, std::unique_ptr<ResponseSink> sink,
+       std::function<void(bool ok)> on_over);
   virtual ~Call() = default;
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;

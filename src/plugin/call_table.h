@@ -34,7 +34,9 @@ class CallTable {
   void Retire(uint64_t id);
 
   static void* ToContext(uint64_t id) { return reinterpret_cast<void*>(static_cast<uintptr_t>(id)); }
-  static uint64_t FromContext(const void* ctx) { return static_cast<uint64_t>(reinterpret_cast<uintptr_t>(ctx)); }
+  static uint64_t FromContext(const void* ctx) {
+    return static_cast<uint64_t>(reinterpret_cast<uintptr_t>(ctx));
+  }
 
  private:
   // Several locks, because every output and every piece of text looks its call up.

@@ -13,8 +13,8 @@ namespace mlos::plugin {
 class ExecuteCall final : public Call {
  public:
   // The request's inputs and outputs have been checked against `interface`, which must outlive the call.
-  ExecuteCall(CallContext context, const ModelInterface& interface, Request request, std::unique_ptr<ResponseSink> sink,
-              std::function<void(bool ok)> on_over);
+  ExecuteCall(CallContext context, const ModelInterface& interface, Request request,
+              std::unique_ptr<ResponseSink> sink, std::function<void(bool ok)> on_over);
 
  private:
   smi_code Invoke(void* ctx, smi_call** slot, smi_error* error) override;

@@ -71,7 +71,8 @@ smi_code GenerateCall::OnText(void* ctx, smi_str piece, uint32_t /*n_tokens*/) {
   return call->sink_->OnText(text) ? SMI_OK : SMI_CANCELLED;
 }
 
-void GenerateCall::OnDone(void* ctx, smi_code code, const smi_error* error, const smi_generate_result* result) {
+void GenerateCall::OnDone(void* ctx, smi_code code, const smi_error* error,
+                          const smi_generate_result* result) {
   const auto call = FindCall(ctx, "done()");
   if (call == nullptr) return;
   Timing times;

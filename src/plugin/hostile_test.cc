@@ -84,19 +84,20 @@ TEST_P(HostileOutputTest, IsAnInternalErrorThatNamesThePlugin) {
 
 INSTANTIATE_TEST_SUITE_P(
     Lies, HostileOutputTest,
-    ::testing::Values(Lie{"dtype", "output 'y' is declared as FP32 [?, 2], but came as INT32 [2, 2]"},
-                      Lie{"unknown_dtype", "unknown dtype 77"}, Lie{"size_small", "has 16 bytes, but the plugin says 8"},
-                      Lie{"size_huge", "but the plugin says 18446744073709551615"},
-                      Lie{"shape_fixed", "but came as FP32 [1, 4]"}, Lie{"shape_negative", "negative dimension"},
-                      Lie{"shape_overflow", "2^63-1"}, Lie{"rank", "output 'y'"}, Lie{"rank_huge", "rank 4294967295"},
-                      Lie{"shape_null", "has no shape"}, Lie{"data_null", "has no data"},
-                      Lie{"memory", "is not in host memory"}, Lie{"name", "output 'z' was not asked for"},
-                      Lie{"name_null", "output '' was not asked for"}, Lie{"struct_small", "smaller than SMI 1.0"},
-                      Lie{"string_length", "output 's'"}, Lie{"string_short", "output 's'"},
-                      Lie{"null_tensor", "an output is missing"}, Lie{"no_output", "output 'y' did not come"},
-                      Lie{"twice", "output 'y' came twice"}, Lie{"parts_gap", "part 3 came after part 0"},
-                      Lie{"fail_unfilled", "no message"}, Lie{"refuse_unfilled", "no message"},
-                      Lie{"refuse_unknown", "a code that does not exist"}),
+    ::testing::Values(
+        Lie{"dtype", "output 'y' is declared as FP32 [?, 2], but came as INT32 [2, 2]"},
+        Lie{"unknown_dtype", "unknown dtype 77"}, Lie{"size_small", "has 16 bytes, but the plugin says 8"},
+        Lie{"size_huge", "but the plugin says 18446744073709551615"},
+        Lie{"shape_fixed", "but came as FP32 [1, 4]"}, Lie{"shape_negative", "negative dimension"},
+        Lie{"shape_overflow", "2^63-1"}, Lie{"rank", "output 'y'"}, Lie{"rank_huge", "rank 4294967295"},
+        Lie{"shape_null", "has no shape"}, Lie{"data_null", "has no data"},
+        Lie{"memory", "is not in host memory"}, Lie{"name", "output 'z' was not asked for"},
+        Lie{"name_null", "output '' was not asked for"}, Lie{"struct_small", "smaller than SMI 1.0"},
+        Lie{"string_length", "output 's'"}, Lie{"string_short", "output 's'"},
+        Lie{"null_tensor", "an output is missing"}, Lie{"no_output", "output 'y' did not come"},
+        Lie{"twice", "output 'y' came twice"}, Lie{"parts_gap", "part 3 came after part 0"},
+        Lie{"fail_unfilled", "no message"}, Lie{"refuse_unfilled", "no message"},
+        Lie{"refuse_unknown", "a code that does not exist"}),
     [](const auto& param) { return std::string(param.param.how); });
 
 class HostileLateTest : public HostileTest, public ::testing::WithParamInterface<Lie> {};
@@ -107,11 +108,12 @@ TEST_P(HostileLateTest, IsIgnoredAndLogged) {
   EXPECT_THAT(log(), HasSubstr(GetParam().says));
 }
 
-INSTANTIATE_TEST_SUITE_P(Lies, HostileLateTest,
-                         ::testing::Values(Lie{"done_twice", "done() was called after done(); ignored"},
-                                           Lie{"output_after_done", "output() was called after done(); ignored"},
-                                           Lie{"done_then_refuse", "done() was called after done(); ignored"}),
-                         [](const auto& param) { return std::string(param.param.how); });
+INSTANTIATE_TEST_SUITE_P(
+    Lies, HostileLateTest,
+    ::testing::Values(Lie{"done_twice", "done() was called after done(); ignored"},
+                      Lie{"output_after_done", "output() was called after done(); ignored"},
+                      Lie{"done_then_refuse", "done() was called after done(); ignored"}),
+    [](const auto& param) { return std::string(param.param.how); });
 
 TEST_F(HostileTest, IgnoresASecondDoneThatComesWhenTheModelIsGone) {
   EXPECT_TRUE(Ask("async_done_twice")->Wait().ok());
@@ -161,11 +163,13 @@ TEST_P(HostileDescriptionTest, MakesTheLoadFail) {
 INSTANTIATE_TEST_SUITE_P(
     Lies, HostileDescriptionTest,
     ::testing::Values(Lie{"load_null", "load gave no model"}, Lie{"describe_null", "nothing"},
-                      Lie{"describe_short", "less than SMI 1.0"}, Lie{"describe_twins", "two tensors named 'x'"},
+                      Lie{"describe_short", "less than SMI 1.0"},
+                      Lie{"describe_twins", "two tensors named 'x'"},
                       Lie{"describe_dtype", "unknown dtype 99"}, Lie{"describe_rank", "rank 1000000"},
                       Lie{"describe_shape", "[-7]"}, Lie{"describe_nameless", "without a name"},
                       Lie{"describe_stunted", "smaller than in SMI 1.0"}, Lie{"describe_count", "4294967295"},
-                      Lie{"describe_null_inputs", "cannot be read"}, Lie{"describe_batch", "batch dimension 5"}),
+                      Lie{"describe_null_inputs", "cannot be read"},
+                      Lie{"describe_batch", "batch dimension 5"}),
     [](const auto& param) { return std::string(param.param.how); });
 
 }  // namespace

@@ -24,7 +24,8 @@ Status CheckInputs(const ModelInterface& interface, const std::vector<NamedTenso
     const NamedTensor& input = inputs[i];
     const TensorSpec* spec = interface.FindInput(input.name);
     if (spec == nullptr) {
-      return Unprocessable("the model has no input '" + input.name + "'; its inputs: " + Declared(interface.inputs));
+      return Unprocessable("the model has no input '" + input.name +
+                           "'; its inputs: " + Declared(interface.inputs));
     }
     const auto same = [&](const NamedTensor& other) { return other.name == input.name; };
     if (std::any_of(inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(i), same)) {
@@ -34,8 +35,8 @@ Status CheckInputs(const ModelInterface& interface, const std::vector<NamedTenso
   }
   for (const TensorSpec& spec : interface.inputs) {
     if (spec.optional || std::ranges::find(inputs, spec.name, &NamedTensor::name) != inputs.end()) continue;
-    return Unprocessable("input '" + spec.name + "' is missing: wanted " + SpecToString(spec) + "; the model's inputs: " +
-                         Declared(interface.inputs));
+    return Unprocessable("input '" + spec.name + "' is missing: wanted " + SpecToString(spec) +
+                         "; the model's inputs: " + Declared(interface.inputs));
   }
   return OkStatus();
 }
@@ -43,7 +44,8 @@ Status CheckInputs(const ModelInterface& interface, const std::vector<NamedTenso
 Status CheckWantedOutputs(const ModelInterface& interface, const std::vector<std::string>& names) {
   for (size_t i = 0; i < names.size(); ++i) {
     if (interface.FindOutput(names[i]) == nullptr) {
-      return Unprocessable("the model has no output '" + names[i] + "'; its outputs: " + Declared(interface.outputs));
+      return Unprocessable("the model has no output '" + names[i] +
+                           "'; its outputs: " + Declared(interface.outputs));
     }
     if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) !=
         names.begin() + static_cast<std::ptrdiff_t>(i)) {

@@ -92,14 +92,15 @@ class PluginRegistry {
   // told in `errors` (may be null). Libraries stay in memory for the life of the process.
   static Result<std::unique_ptr<PluginRegistry>> Open(const std::vector<std::filesystem::path>& dirs,
                                                       std::vector<Status>* errors);
-  static Result<std::unique_ptr<PluginRegistry>> Open(const std::vector<std::filesystem::path>& dirs, OpenOptions options,
-                                                      std::vector<Status>* errors);
+  static Result<std::unique_ptr<PluginRegistry>> Open(const std::vector<std::filesystem::path>& dirs,
+                                                      OpenOptions options, std::vector<Status>* errors);
   virtual std::vector<PluginDescription> List() const = 0;
   // Id of the plugin for an execution format; kUnimplemented, naming what is there, when none has it.
   virtual Result<std::string> ForFormat(const std::string& format) const = 0;
   virtual Result<Estimate> EstimateModel(const std::string& plugin_id, const LoadOptions& options) = 0;
   // Blocks while the model loads. The instance keeps its plugin open.
-  virtual Result<std::unique_ptr<Instance>> Load(const std::string& plugin_id, const LoadOptions& options) = 0;
+  virtual Result<std::unique_ptr<Instance>> Load(const std::string& plugin_id,
+                                                 const LoadOptions& options) = 0;
 };
 
 }  // namespace mlos::plugin

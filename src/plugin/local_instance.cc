@@ -19,7 +19,9 @@ constexpr std::chrono::milliseconds kUnloadPause{5};
 }  // namespace
 
 BorrowedLoadParams::BorrowedLoadParams(const LoadOptions& load)
-    : package_dir(load.package_dir.string()), path(load.model_path.string()), options(BorrowOptions(load.options)) {
+    : package_dir(load.package_dir.string()),
+      path(load.model_path.string()),
+      options(BorrowOptions(load.options)) {
   params.struct_size = sizeof params;
   params.n_threads = load.n_threads;
   params.package_dir = Borrow(package_dir);
@@ -31,11 +33,13 @@ BorrowedLoadParams::BorrowedLoadParams(const LoadOptions& load)
   params.n_options = static_cast<uint32_t>(options.size());
 }
 
-LocalInstance::LocalInstance(std::shared_ptr<PluginLibrary> library, std::shared_ptr<DeadlineTimer> timer, smi_model* model)
+LocalInstance::LocalInstance(std::shared_ptr<PluginLibrary> library, std::shared_ptr<DeadlineTimer> timer,
+                             smi_model* model)
     : library_(std::move(library)), timer_(std::move(timer)), model_(model) {}
 
 Result<std::unique_ptr<Instance>> LocalInstance::Load(std::shared_ptr<PluginLibrary> library,
-                                                      std::shared_ptr<DeadlineTimer> timer, const LoadOptions& options) {
+                                                      std::shared_ptr<DeadlineTimer> timer,
+                                                      const LoadOptions& options) {
   const BorrowedLoadParams load(options);
   smi_error error = EmptyError();
   smi_model* model = nullptr;
@@ -48,7 +52,8 @@ Result<std::unique_ptr<Instance>> LocalInstance::Load(std::shared_ptr<PluginLibr
   MLOS_ASSIGN_OR_RETURN(instance->interface_, InterfaceFromSmi(info, plugin.id()));
   instance->concurrent_ = (info->capabilities & SMI_CAP_CONCURRENT) != 0;
   const ModelInterface& described = instance->interface_;
-  if ((described.executes && plugin.api().execute == nullptr) || (described.generates && plugin.api().generate == nullptr)) {
+  if ((described.executes && plugin.api().execute == nullptr) ||
+      (described.generates && plugin.api().generate == nullptr)) {
     return Internal("plugin '" + plugin.id() + "': the model promises what the plugin's table lacks");
   }
   return std::unique_ptr<Instance>(std::move(instance));
@@ -73,8 +78,8 @@ void LocalInstance::Unload() {
     idle_.WaitFor(mu_, kUnloadPause);
   }
   if (code == SMI_OK) return;
-  library_->log()->Write(LogLevel::kError,
-                         "a model could not be unloaded: " + StatusFromSmi(code, &error, library_->id()).ToString());
+  library_->log()->Write(LogLevel::kError, "a model could not be unloaded: " +
+                                               StatusFromSmi(code, &error, library_->id()).ToString());
 }
 
 InstanceStats LocalInstance::stats() const {
@@ -133,7 +138,8 @@ void LocalInstance::Run(Request request, std::unique_ptr<ResponseSink> sink) {
   if (request.generation) {
     call = std::make_shared<GenerateCall>(context, std::move(request), std::move(sink), std::move(on_over));
   } else {
-    call = std::make_shared<ExecuteCall>(context, interface_, std::move(request), std::move(sink), std::move(on_over));
+    call = std::make_shared<ExecuteCall>(context, interface_, std::move(request), std::move(sink),
+                                         std::move(on_over));
   }
   call->Start();
 }

@@ -14,7 +14,8 @@ namespace mlos::plugin {
 
 class LocalInstance final : public Instance {
  public:
-  static Result<std::unique_ptr<Instance>> Load(std::shared_ptr<PluginLibrary> library, std::shared_ptr<DeadlineTimer> timer,
+  static Result<std::unique_ptr<Instance>> Load(std::shared_ptr<PluginLibrary> library,
+                                                std::shared_ptr<DeadlineTimer> timer,
                                                 const LoadOptions& options);
   ~LocalInstance() override;
 
@@ -24,7 +25,8 @@ class LocalInstance final : public Instance {
   void Run(Request request, std::unique_ptr<ResponseSink> sink) override;
 
  private:
-  LocalInstance(std::shared_ptr<PluginLibrary> library, std::shared_ptr<DeadlineTimer> timer, smi_model* model);
+  LocalInstance(std::shared_ptr<PluginLibrary> library, std::shared_ptr<DeadlineTimer> timer,
+                smi_model* model);
   Status Check(const Request& request) const;
   void AwaitTurn();
   void Ended(bool ok, int64_t started_ns);

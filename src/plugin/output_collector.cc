@@ -44,7 +44,8 @@ Result<TensorView> ViewOf(const smi_tensor& tensor) {
 
 Status CheckDeclared(const TensorSpec& spec, const TensorView& view) {
   const bool fits = view.dtype == spec.dtype &&
-                    std::ranges::equal(spec.shape, view.shape, [](int64_t want, int64_t got) { return want < 0 || want == got; });
+                    std::ranges::equal(spec.shape, view.shape,
+                                       [](int64_t want, int64_t got) { return want < 0 || want == got; });
   if (fits) return OkStatus();
   return Internal(Quoted(spec) + " is declared as " + SpecToString(spec) + ", but came as " +
                   std::string(DTypeName(view.dtype)) + " " + ShapeToString(view.shape));
@@ -110,8 +111,8 @@ Status OutputCollector::TakeWhole(Slot& slot, TensorView view, bool reserved) {
 
 Status OutputCollector::TakePart(Slot& slot, TensorView view, uint32_t part) {
   if ((part & ~SMI_PART_LAST) != slot.parts + 1) {
-    return Internal(Quoted(*slot.spec) + ": part " + std::to_string(part & ~SMI_PART_LAST) + " came after part " +
-                    std::to_string(slot.parts));
+    return Internal(Quoted(*slot.spec) + ": part " + std::to_string(part & ~SMI_PART_LAST) +
+                    " came after part " + std::to_string(slot.parts));
   }
   if (view.shape.empty()) return Internal(Quoted(*slot.spec) + ": a scalar cannot come in parts");
   Shape shape(view.shape.begin(), view.shape.end());
@@ -119,14 +120,16 @@ Status OutputCollector::TakePart(Slot& slot, TensorView view, uint32_t part) {
     slot.part_shape = shape;
   } else {
     const auto rows = CheckedAdd<int64_t>(slot.part_shape[0], shape[0]);
-    if (!rows || !std::equal(shape.begin() + 1, shape.end(), slot.part_shape.begin() + 1, slot.part_shape.end())) {
+    if (!rows ||
+        !std::equal(shape.begin() + 1, shape.end(), slot.part_shape.begin() + 1, slot.part_shape.end())) {
       return Internal(Quoted(*slot.spec) + ": parts of shapes that do not go together");
     }
     slot.part_shape[0] = *rows;
   }
   ++slot.parts;
   slot.part_bytes.insert(slot.part_bytes.end(), view.data.begin(), view.data.end());
-  if ((part & SMI_PART_LAST) == 0) return view.dtype == slot.spec->dtype ? OkStatus() : CheckDeclared(*slot.spec, view);
+  if ((part & SMI_PART_LAST) == 0)
+    return view.dtype == slot.spec->dtype ? OkStatus() : CheckDeclared(*slot.spec, view);
   return TakeWhole(slot, {view.dtype, slot.part_shape, slot.part_bytes}, false);
 }
 

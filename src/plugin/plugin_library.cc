@@ -55,8 +55,8 @@ PluginLibrary::PluginLibrary(const std::filesystem::path& path, LogFn log) {
   host_ = {sizeof host_, SMI_VERSION, const_cast<PluginLog*>(log_.get()), &LogFromPlugin};
 }
 
-Result<std::shared_ptr<PluginLibrary>> PluginLibrary::Open(const std::filesystem::path& path, const OptionList& options,
-                                                           LogFn log) {
+Result<std::shared_ptr<PluginLibrary>> PluginLibrary::Open(const std::filesystem::path& path,
+                                                           const OptionList& options, LogFn log) {
   std::shared_ptr<PluginLibrary> library(new PluginLibrary(path, std::move(log)));
   const Status connected = library->Connect(options);
   if (!connected.ok()) return connected.WithContext("plugin " + path.string());
@@ -67,7 +67,8 @@ PluginLibrary::~PluginLibrary() {
   if (plugin_ == nullptr) return;
   smi_error error = EmptyError();
   const smi_code code = api_->close(plugin_, &error);
-  if (code != SMI_OK) log_->Write(LogLevel::kError, StatusFromSmi(code, &error, id()).WithContext("close").ToString());
+  if (code != SMI_OK)
+    log_->Write(LogLevel::kError, StatusFromSmi(code, &error, id()).WithContext("close").ToString());
 }
 
 Status PluginLibrary::Connect(const OptionList& options) {
@@ -93,14 +94,16 @@ Status PluginLibrary::Connect(const OptionList& options) {
 Status PluginLibrary::CheckTable() const {
   if (!SMI_HAS(api_, smi_plugin_api, version) || api_->version >> 16 != SMI_VERSION_MAJOR) {
     const uint32_t version = SMI_HAS(api_, smi_plugin_api, version) ? api_->version : 0;
-    return Unimplemented("speaks SMI " + std::to_string(version >> 16) + "." + std::to_string(version & 0xFFFF) +
-                         ", this host SMI " + std::to_string(SMI_VERSION_MAJOR) + ".x");
+    return Unimplemented("speaks SMI " + std::to_string(version >> 16) + "." +
+                         std::to_string(version & 0xFFFF) + ", this host SMI " +
+                         std::to_string(SMI_VERSION_MAJOR) + ".x");
   }
   if (!SMI_HAS(api_, smi_plugin_api, tokenize)) return Internal("its table is smaller than in SMI 1.0");
-  if (api_->open == nullptr || api_->close == nullptr || api_->describe == nullptr || api_->estimate == nullptr ||
-      api_->load == nullptr || api_->unload == nullptr || api_->describe_model == nullptr ||
-      api_->model_stats == nullptr) {
-    return Internal("its table lacks one of open, close, describe, estimate, load, unload, describe_model, model_stats");
+  if (api_->open == nullptr || api_->close == nullptr || api_->describe == nullptr ||
+      api_->estimate == nullptr || api_->load == nullptr || api_->unload == nullptr ||
+      api_->describe_model == nullptr || api_->model_stats == nullptr) {
+    return Internal(
+        "its table lacks one of open, close, describe, estimate, load, unload, describe_model, model_stats");
   }
   return OkStatus();
 }
@@ -113,7 +116,8 @@ Status PluginLibrary::Describe() {
   if (!IsPluginName(View(info->name))) return Internal("has a name that is not of [a-z0-9-]");
   capabilities_ = info->capabilities;
   const auto promises = [&](uint32_t bit, bool slot) { return (capabilities_ & bit) == 0 || slot; };
-  if (!promises(SMI_CAP_EXECUTE, api_->execute != nullptr) || !promises(SMI_CAP_GENERATE, api_->generate != nullptr) ||
+  if (!promises(SMI_CAP_EXECUTE, api_->execute != nullptr) ||
+      !promises(SMI_CAP_GENERATE, api_->generate != nullptr) ||
       !promises(SMI_CAP_CANCEL, api_->cancel != nullptr)) {
     return Internal("promises execute, generate or cancel, but its table lacks it");
   }

@@ -31,7 +31,8 @@ class PluginLog {
 // Thread-safe after Open. The destructor closes the plugin; every model must be unloaded by then.
 class PluginLibrary {
  public:
-  static Result<std::shared_ptr<PluginLibrary>> Open(const std::filesystem::path& path, const OptionList& options, LogFn log);
+  static Result<std::shared_ptr<PluginLibrary>> Open(const std::filesystem::path& path,
+                                                     const OptionList& options, LogFn log);
   ~PluginLibrary();
   PluginLibrary(const PluginLibrary&) = delete;
   PluginLibrary& operator=(const PluginLibrary&) = delete;

@@ -35,8 +35,9 @@ class LocalRegistry final : public PluginRegistry {
   Status Add(const std::filesystem::path& path, const OpenOptions& options) {
     const auto it = options.plugin_options.find(NameInFile(path));
     const OptionList none;
-    MLOS_ASSIGN_OR_RETURN(auto library, PluginLibrary::Open(path, it == options.plugin_options.end() ? none : it->second,
-                                                            options.log));
+    MLOS_ASSIGN_OR_RETURN(
+        auto library,
+        PluginLibrary::Open(path, it == options.plugin_options.end() ? none : it->second, options.log));
     if (const PluginLibrary* other = Find(library->id()); other != nullptr) {
       return AlreadyExists("plugin " + path.string() + " has the id '" + library->id() + "' of " +
                            other->description().path.string());
@@ -56,7 +57,8 @@ class LocalRegistry final : public PluginRegistry {
     for (const auto& library : libraries_) {
       const std::vector<std::string>& formats = library->description().formats;
       if (std::ranges::find(formats, format) != formats.end()) return library->id();
-      for (const std::string& f : formats) known += (known.empty() ? "" : ", ") + f + " (" + library->id() + ")";
+      for (const std::string& f : formats)
+        known += (known.empty() ? "" : ", ") + f + " (" + library->id() + ")";
     }
     return Unimplemented("no plugin runs models in the format '" + format +
                          "'; there are: " + (known.empty() ? "no plugins at all" : known));
@@ -70,7 +72,8 @@ class LocalRegistry final : public PluginRegistry {
     smi_error error = EmptyError();
     const smi_code code = library->api().estimate(library->plugin(), &load.params, &estimate, &error);
     if (code != SMI_OK) return StatusFromSmi(code, &error, library->id());
-    return Estimate{estimate.private_bytes, estimate.mapped_bytes, estimate.device_bytes, estimate.per_call_bytes};
+    return Estimate{estimate.private_bytes, estimate.mapped_bytes, estimate.device_bytes,
+                    estimate.per_call_bytes};
   }
 
   Result<std::unique_ptr<Instance>> Load(const std::string& plugin_id, const LoadOptions& options) override {
@@ -80,7 +83,8 @@ class LocalRegistry final : public PluginRegistry {
 
  private:
   const PluginLibrary* Find(const std::string& id) const {
-    const auto it = std::ranges::find_if(libraries_, [&](const auto& library) { return library->id() == id; });
+    const auto it =
+        std::ranges::find_if(libraries_, [&](const auto& library) { return library->id() == id; });
     return it == libraries_.end() ? nullptr : it->get();
   }
 
@@ -106,7 +110,8 @@ Result<std::unique_ptr<PluginRegistry>> PluginRegistry::Open(const std::vector<s
 }
 
 Result<std::unique_ptr<PluginRegistry>> PluginRegistry::Open(const std::vector<std::filesystem::path>& dirs,
-                                                             OpenOptions options, std::vector<Status>* errors) {
+                                                             OpenOptions options,
+                                                             std::vector<Status>* errors) {
   auto registry = std::make_unique<LocalRegistry>();
   for (const std::filesystem::path& dir : dirs) {
     MLOS_ASSIGN_OR_RETURN(const auto files, PluginFiles(dir));

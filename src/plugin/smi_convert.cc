@@ -28,7 +28,8 @@ constexpr uint32_t kMaxTensors = 4096;
 constexpr uint32_t kMaxRank = 64;
 
 Result<TensorSpec> SpecFromSmi(const smi_tensor_spec* spec) {
-  if (!SMI_HAS(spec, smi_tensor_spec, description)) return Internal("a tensor description smaller than in SMI 1.0");
+  if (!SMI_HAS(spec, smi_tensor_spec, description))
+    return Internal("a tensor description smaller than in SMI 1.0");
   TensorSpec out;
   out.name = View(spec->name);
   if (out.name.empty()) return Internal("a tensor without a name");
@@ -78,7 +79,8 @@ Result<ModelInterface> Convert(const smi_model_info& info) {
   out.batch_dimension = info.batch_dimension;
   for (const TensorSpec& input : out.inputs) {
     if (out.batch_dimension >= static_cast<int32_t>(input.shape.size())) {
-      return Internal("batch dimension " + std::to_string(out.batch_dimension) + ", which input '" + input.name + "' lacks");
+      return Internal("batch dimension " + std::to_string(out.batch_dimension) + ", which input '" +
+                      input.name + "' lacks");
     }
   }
   if (out.batch_dimension < -1) return Internal("batch dimension " + std::to_string(out.batch_dimension));
@@ -120,7 +122,8 @@ Status StatusFromSmi(smi_code code, const smi_error* error, const std::string& p
   std::string message = "plugin '" + plugin_id + "': ";
   const size_t start = message.size();
   if (error != nullptr && error->struct_size > offsetof(smi_error, message)) {
-    const size_t room = std::min<size_t>(error->struct_size - offsetof(smi_error, message), sizeof error->message);
+    const size_t room =
+        std::min<size_t>(error->struct_size - offsetof(smi_error, message), sizeof error->message);
     message.append(error->message, strnlen(error->message, room));
   }
   if (message.size() == start) message += "failed with code " + std::to_string(code) + " and no message";

@@ -52,7 +52,8 @@ Task Record(std::string name, TaskClass task_class, int64_t deadline_ns, std::ve
                 order->push_back(name);
                 if (last) last->Set();
               },
-          .drop = [name, order](const Status& s) { order->push_back(name + " " + std::string(CodeName(s.code()))); }};
+          .drop = [name, order](
+                      const Status& s) { order->push_back(name + " " + std::string(CodeName(s.code()))); }};
 }
 
 TEST(ExecutorTest, StartsByClassThenDeadlineThenArrival) {
@@ -69,7 +70,8 @@ TEST(ExecutorTest, StartsByClassThenDeadlineThenArrival) {
   executor.Submit(Record("realtime", TaskClass::kRealtime, 0, &order));
   blocker.Release();
   last.Wait();
-  EXPECT_EQ(order, (std::vector<std::string>{"realtime", "normal-soon", "normal-late", "normal-1", "normal-2", "batch"}));
+  EXPECT_EQ(order, (std::vector<std::string>{"realtime", "normal-soon", "normal-late", "normal-1", "normal-2",
+                                             "batch"}));
 }
 
 TEST(ExecutorTest, RefusesWhenTheQueueIsFull) {

@@ -11,14 +11,16 @@ class CallSink final : public ResponseSink {
  public:
   explicit CallSink(std::unique_ptr<Call> call) : call_(std::move(call)) {}
   bool OnText(std::string_view piece) override { return call_->sink_->OnText(piece); }
-  void OnDone(Status status, Response response) override { call_->Answer(std::move(status), std::move(response)); }
+  void OnDone(Status status, Response response) override {
+    call_->Answer(std::move(status), std::move(response));
+  }
 
  private:
   const std::unique_ptr<Call> call_;
 };
 
-Call::Call(model::Handle model, Request request, std::unique_ptr<ResponseSink> sink, std::shared_ptr<Counters> counters,
-           Clock& clock, int64_t admitted_ns)
+Call::Call(model::Handle model, Request request, std::unique_ptr<ResponseSink> sink,
+           std::shared_ptr<Counters> counters, Clock& clock, int64_t admitted_ns)
     : model_(std::move(model)),
       request_(std::move(request)),
       sink_(std::move(sink)),
@@ -50,12 +52,14 @@ Status Call::Tokenize() {
   if (!model_->text) {
     return Unprocessable("model '" + model_->id + "' takes tensors: its package brings no tokenizer");
   }
-  MLOS_ASSIGN_OR_RETURN(preprocess::EncodedText encoded, model_->text->Encode(request_.texts, *model_->interface));
+  MLOS_ASSIGN_OR_RETURN(preprocess::EncodedText encoded,
+                        model_->text->Encode(request_.texts, *model_->interface));
   had_text_ = true;
   text_tokens_ = encoded.tokens;
   warnings_ = std::move(encoded.warnings);
   if (model_->pools_text) {
-    for (const NamedTensor& input : encoded.inputs) pooling_inputs_.push_back({input.name, input.tensor.Clone()});
+    for (const NamedTensor& input : encoded.inputs)
+      pooling_inputs_.push_back({input.name, input.tensor.Clone()});
   }
   request_.inputs = std::move(encoded.inputs);
   request_.texts.clear();

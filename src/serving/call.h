@@ -17,8 +17,8 @@ namespace mlos::serving {
 // is called, once.
 class Call {
  public:
-  Call(model::Handle model, Request request, std::unique_ptr<ResponseSink> sink, std::shared_ptr<Counters> counters,
-       Clock& clock, int64_t admitted_ns);
+  Call(model::Handle model, Request request, std::unique_ptr<ResponseSink> sink,
+       std::shared_ptr<Counters> counters, Clock& clock, int64_t admitted_ns);
 
   // Tokenizes when the request holds text, then hands over to the plugin; the answer may come on any thread. `call` is
   // spent.

@@ -123,19 +123,21 @@ void Server::Infer(Request request, std::unique_ptr<ResponseSink> sink) {
                       [this, waiting, fail, admitted_ns] {
                         Result<model::Handle> loaded = registry_->AcquireOrLoad(waiting->request.model_id);
                         if (!loaded.ok()) return fail(loaded.status());
-                        Admit(std::move(*loaded), std::move(waiting->request), std::move(waiting->sink), admitted_ns);
+                        Admit(std::move(*loaded), std::move(waiting->request), std::move(waiting->sink),
+                              admitted_ns);
                       },
                   .drop = fail});
 }
 
-void Server::Admit(model::Handle model, Request request, std::unique_ptr<ResponseSink> sink, int64_t admitted_ns) {
+void Server::Admit(model::Handle model, Request request, std::unique_ptr<ResponseSink> sink,
+                   int64_t admitted_ns) {
   const int64_t predicted_ns = model->latency.predicted_ns();
   const sched::TaskClass task_class = ClassOf(request.priority);
   const int64_t deadline_ns = request.deadline_ns;
   // The plugin of a language model queues and batches its sequences itself and answers later.
   const bool generates = request.generation.has_value();
-  auto call =
-      std::make_unique<Call>(std::move(model), std::move(request), std::move(sink), counters_, clock_, admitted_ns);
+  auto call = std::make_unique<Call>(std::move(model), std::move(request), std::move(sink), counters_, clock_,
+                                     admitted_ns);
   if (generates) {
     Call::Start(std::move(call));
     return;
@@ -221,7 +223,8 @@ Result<ModelStatus> Server::RegisterModel(const RegisterRequest& request) {
   if (request.model_id.empty()) return InvalidArgument("model_id is missing");
   MLOS_ASSIGN_OR_RETURN(const std::string id, model::ParseModelId(request.model_id));
   std::filesystem::path path = request.path;
-  if (path.empty() && !request.manifest_path.empty()) path = std::filesystem::path(request.manifest_path).parent_path();
+  if (path.empty() && !request.manifest_path.empty())
+    path = std::filesystem::path(request.manifest_path).parent_path();
   if (path.empty()) return InvalidArgument("path is missing: the package folder or the model file");
   if (!path.is_absolute()) return InvalidArgument("path '" + path.string() + "' is not absolute");
   const Status loaded = registry_
@@ -247,7 +250,8 @@ Status Server::UnregisterModel(const std::string& model_id) {
 Result<ScanResult> Server::ScanModels() {
   ScanResult result;
   if (options_.store.empty()) return result;
-  MLOS_ASSIGN_OR_RETURN(const std::vector<model::Registration> installed, model::FindInstalled(options_.store));
+  MLOS_ASSIGN_OR_RETURN(const std::vector<model::Registration> installed,
+                        model::FindInstalled(options_.store));
   for (const model::Registration& package : installed) {
     if (registry_->Get(package.id).ok()) continue;
     const Result<ModelStatus> status = RegisterModel({.model_id = package.id, .path = package.path});

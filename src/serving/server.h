@@ -24,7 +24,8 @@ struct ServerOptions {
 
 class Server final : public Service {
  public:
-  Server(std::unique_ptr<model::Registry> registry, const ServerOptions& options, Clock& clock = Clock::Real());
+  Server(std::unique_ptr<model::Registry> registry, const ServerOptions& options,
+         Clock& clock = Clock::Real());
   // Answers what is queued with kUnavailable, waits for what runs.
   ~Server() override;
 

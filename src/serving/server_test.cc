@@ -20,7 +20,9 @@ struct Answer {
 class FutureSink final : public ResponseSink {
  public:
   explicit FutureSink(std::promise<Answer> promise) : promise_(std::move(promise)) {}
-  void OnDone(Status status, Response response) override { promise_.set_value({std::move(status), std::move(response)}); }
+  void OnDone(Status status, Response response) override {
+    promise_.set_value({std::move(status), std::move(response)});
+  }
 
  private:
   std::promise<Answer> promise_;
@@ -32,7 +34,8 @@ class ServerTest : public testing::Test {
   void Start(const ServerOptions& options) {
     auto catalog = model::Catalog::Open(":memory:");
     ASSERT_TRUE(catalog.ok());
-    auto registry = model::Registry::Open(std::move(catalog).value(), std::make_unique<plugin::FakePluginRegistry>(state_));
+    auto registry = model::Registry::Open(std::move(catalog).value(),
+                                          std::make_unique<plugin::FakePluginRegistry>(state_));
     ASSERT_TRUE(registry.ok());
     server_ = std::make_unique<Server>(std::move(registry).value(), options, clock_);
     const Result<ModelStatus> status = server_->RegisterModel({.model_id = "t/x", .path = kModelFile});
@@ -125,7 +128,8 @@ TEST_F(ServerTest, TextForAModelWithoutTokenizerIsUnprocessable) {
 TEST_F(ServerTest, RefusesEverythingWhileDraining) {
   server_->SetReady(false);
   EXPECT_EQ(Infer({}).get().status.code(), Code::kUnavailable);
-  EXPECT_EQ(server_->RegisterModel({.model_id = "t/y", .path = kModelFile}).status().code(), Code::kUnavailable);
+  EXPECT_EQ(server_->RegisterModel({.model_id = "t/y", .path = kModelFile}).status().code(),
+            Code::kUnavailable);
   EXPECT_FALSE(server_->Ready());
 }
 
@@ -147,14 +151,17 @@ TEST_F(ServerTest, TheLastHandleMayBeDroppedInsideThePluginsOwnCall) {
 
 TEST_F(ServerTest, ADamagedModelIsTheClientsToMend) {
   state_.before_load = [] { return DataLoss("truncated"); };
-  EXPECT_EQ(server_->RegisterModel({.model_id = "t/y", .path = kModelFile}).status().code(), Code::kUnprocessable);
+  EXPECT_EQ(server_->RegisterModel({.model_id = "t/y", .path = kModelFile}).status().code(),
+            Code::kUnprocessable);
 }
 
 TEST_F(ServerTest, RegistrationWantsAnIdAndAnAbsolutePath) {
   EXPECT_EQ(server_->RegisterModel({.path = kModelFile}).status().message(), "model_id is missing");
   EXPECT_EQ(server_->RegisterModel({.model_id = "t/y"}).status().code(), Code::kInvalidArgument);
-  EXPECT_EQ(server_->RegisterModel({.model_id = "t/y", .path = "relative"}).status().code(), Code::kInvalidArgument);
-  EXPECT_EQ(server_->RegisterModel({.model_id = "../y", .path = kModelFile}).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(server_->RegisterModel({.model_id = "t/y", .path = "relative"}).status().code(),
+            Code::kInvalidArgument);
+  EXPECT_EQ(server_->RegisterModel({.model_id = "../y", .path = kModelFile}).status().code(),
+            Code::kInvalidArgument);
 }
 
 }  // namespace

@@ -29,10 +29,10 @@ std::string_view ModelStateName(ModelState state);  // "registered" "loading" "r
 
 struct ModelStatus {
   std::string id;
-  std::string name;         // of the manifest
-  std::string version;      // revision (commit) of the package, or the version of the id
+  std::string name;     // of the manifest
+  std::string version;  // revision (commit) of the package, or the version of the id
   ModelState state = ModelState::kRegistered;
-  std::string error;        // kFailed: why
+  std::string error;  // kFailed: why
   std::string plugin_id;
   std::string framework;
   std::string execution_format;
@@ -41,7 +41,7 @@ struct ModelStatus {
   std::shared_ptr<const ModelInterface> interface;  // null until loaded once
   uint64_t requests_ok = 0;
   uint64_t requests_failed = 0;
-  int64_t load_ns = 0;      // how long the last load took
+  int64_t load_ns = 0;  // how long the last load took
   int64_t registered_unix_ns = 0;
 };
 
@@ -67,7 +67,7 @@ struct ServerStats {
 };
 
 struct ScanResult {
-  std::vector<std::string> registered;               // ids that are new
+  std::vector<std::string> registered;  // ids that are new
   std::vector<std::pair<std::string, Status>> failed;
 };
 

@@ -59,8 +59,8 @@ Result<Tensor> Tensor::AllocateBytes(DType dtype, Shape shape, int64_t element_c
   const auto padded = CheckedAdd<size_t>(size_bytes, kAlignment);
   void* p = padded ? std::aligned_alloc(kAlignment, *padded / kAlignment * kAlignment) : nullptr;
   if (p == nullptr) {
-    return Status(Code::kResourceExhausted, "cannot allocate " + std::to_string(size_bytes) + " bytes for a tensor of shape " +
-                                                ShapeToString(t.shape_));
+    return Status(Code::kResourceExhausted, "cannot allocate " + std::to_string(size_bytes) +
+                                                " bytes for a tensor of shape " + ShapeToString(t.shape_));
   }
   t.data_.reset(static_cast<std::byte*>(p));
   return t;
@@ -78,8 +78,9 @@ Result<Tensor> Tensor::Copy(DType dtype, Shape shape, std::span<const std::byte>
   } else {
     MLOS_ASSIGN_OR_RETURN(const size_t wanted, TensorBytes(dtype, shape));
     if (wanted != data.size()) {
-      return InvalidArgument("a " + std::string(DTypeName(dtype)) + " tensor of shape " + ShapeToString(shape) + " has " +
-                             std::to_string(wanted) + " bytes, got " + std::to_string(data.size()));
+      return InvalidArgument("a " + std::string(DTypeName(dtype)) + " tensor of shape " +
+                             ShapeToString(shape) + " has " + std::to_string(wanted) + " bytes, got " +
+                             std::to_string(data.size()));
     }
   }
   MLOS_ASSIGN_OR_RETURN(const int64_t count, ElementCount(shape));
@@ -91,8 +92,8 @@ Result<Tensor> Tensor::Copy(DType dtype, Shape shape, std::span<const std::byte>
 Result<Tensor> Tensor::FromStrings(Shape shape, std::span<const std::string> strings) {
   MLOS_ASSIGN_OR_RETURN(const int64_t count, ElementCount(shape));
   if (static_cast<uint64_t>(count) != strings.size()) {
-    return InvalidArgument("shape " + ShapeToString(shape) + " has " + std::to_string(count) + " elements, got " +
-                           std::to_string(strings.size()) + " strings");
+    return InvalidArgument("shape " + ShapeToString(shape) + " has " + std::to_string(count) +
+                           " elements, got " + std::to_string(strings.size()) + " strings");
   }
   uint64_t size_bytes = 0;
   for (const std::string& s : strings) {
@@ -132,14 +133,16 @@ Result<std::vector<std::string_view>> DecodeStrings(const TensorView& tensor) {
   const size_t size = tensor.data.size();
   if (static_cast<uint64_t>(count) > size / sizeof(uint32_t)) {
     return InvalidArgument("a BYTES tensor of shape " + ShapeToString(tensor.shape) + " needs at least " +
-                           std::to_string(count) + " length prefixes, got " + std::to_string(size) + " bytes");
+                           std::to_string(count) + " length prefixes, got " + std::to_string(size) +
+                           " bytes");
   }
   std::vector<std::string_view> out;
   out.reserve(static_cast<size_t>(count));
   size_t at = 0;
   for (int64_t i = 0; i < count; ++i) {
     uint32_t length = 0;
-    if (!RangeFits(at, sizeof length, size)) return InvalidArgument("BYTES tensor ends inside a length prefix");
+    if (!RangeFits(at, sizeof length, size))
+      return InvalidArgument("BYTES tensor ends inside a length prefix");
     std::memcpy(&length, bytes + at, sizeof length);
     at += sizeof length;
     if (!RangeFits(at, length, size)) {

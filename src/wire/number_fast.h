@@ -221,7 +221,8 @@ struct FastFloatAvx2 {
     const unsigned first = n < 16 ? n : 16;
     const __m128i fraction_text = _mm_loadu_si128(reinterpret_cast<const __m128i*>(fraction));
     const __m128i order = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kShiftRight.data() + first));
-    digits = digits * kPow10[first] + Value16(_mm_shuffle_epi8(_mm_and_si128(fraction_text, _mm_set1_epi8(0x0F)), order));
+    digits = digits * kPow10[first] +
+             Value16(_mm_shuffle_epi8(_mm_and_si128(fraction_text, _mm_set1_epi8(0x0F)), order));
     // Digits 17 and 18, when they are there, without asking.
     uint16_t last = 0;
     std::memcpy(&last, fraction + 16, sizeof last);

@@ -55,7 +55,8 @@ class ChangedCase {
     return *this;
   }
   ChangedCase& Drop(const std::string& tensor) {
-    EXPECT_EQ(std::erase_if(tensors_, [&](const TensorToWrite& t) { return t.name == tensor; }), 1U) << tensor;
+    EXPECT_EQ(std::erase_if(tensors_, [&](const TensorToWrite& t) { return t.name == tensor; }), 1U)
+        << tensor;
     return *this;
   }
   ChangedCase& Add(const std::string& tensor, const Shape& shape) {
@@ -96,7 +97,9 @@ TEST(ImageRefusalTest, VitNamesWhatIsWrong) {
   ChangedCase(name).Set("patch_size", "20").ExpectRefused("'patch_size'", "larger");
   ChangedCase(name).Set("num_attention_heads", "3").ExpectRefused("'num_attention_heads' 3");
   ChangedCase(name).Set("image_size", "16").ExpectRefused("'vit.embeddings.position_embeddings'", "shape");
-  ChangedCase(name).Set("num_channels", "1").ExpectRefused("'vit.embeddings.patch_embeddings.projection.weight'");
+  ChangedCase(name)
+      .Set("num_channels", "1")
+      .ExpectRefused("'vit.embeddings.patch_embeddings.projection.weight'");
   ChangedCase(name).Set("qkv_bias", "false").ExpectRefused("key.bias", "no place");
   ChangedCase(name).Set("num_hidden_layers", "1").ExpectRefused("'vit.encoder.layer.1.", "no place");
   ChangedCase(name)
@@ -115,7 +118,9 @@ TEST(ImageRefusalTest, DeitNamesWhatIsWrong) {
   const std::string name = "deit-teacher";
   EXPECT_TRUE(ChangedCase(name).Run().ok());
   ChangedCase(name).Set("hidden_act", R"("mish")").ExpectRefused("'hidden_act'", "mish");
-  ChangedCase(name).Drop("deit.embeddings.distillation_token").ExpectRefused("'deit.embeddings.distillation_token'");
+  ChangedCase(name)
+      .Drop("deit.embeddings.distillation_token")
+      .ExpectRefused("'deit.embeddings.distillation_token'");
   ChangedCase(name).Drop("distillation_classifier.weight").ExpectRefused("'distillation_classifier.weight'");
   ChangedCase(name).Add("classifier.weight", {3, 16}).ExpectRefused("'classifier.weight'", "no place");
   ChangedCase(name)

@@ -17,9 +17,8 @@ namespace mlos::plugin {
 struct FakePluginState {
   ModelInterface interface;
   // What Run does; the default answers OK with nothing.
-  std::function<void(Request, std::unique_ptr<ResponseSink>)> run = [](const Request&, std::unique_ptr<ResponseSink> sink) {
-    sink->OnDone(OkStatus(), {});
-  };
+  std::function<void(Request, std::unique_ptr<ResponseSink>)> run =
+      [](const Request&, std::unique_ptr<ResponseSink> sink) { sink->OnDone(OkStatus(), {}); };
   std::function<Status()> before_load = [] { return OkStatus(); };
   std::atomic<int> loads{0};
   std::atomic<int> alive{0};
@@ -32,7 +31,9 @@ class FakeInstance final : public Instance {
   const ModelInterface& interface() const override { return state_.interface; }
   const std::string& plugin_id() const override { return id_; }
   InstanceStats stats() const override { return {}; }
-  void Run(Request request, std::unique_ptr<ResponseSink> sink) override { state_.run(std::move(request), std::move(sink)); }
+  void Run(Request request, std::unique_ptr<ResponseSink> sink) override {
+    state_.run(std::move(request), std::move(sink));
+  }
 
  private:
   FakePluginState& state_;

@@ -59,7 +59,9 @@ class AnswerSink final : public ResponseSink {
   explicit AnswerSink(std::shared_ptr<Answer> answer, TextFn on_text = {})
       : answer_(std::move(answer)), on_text_(std::move(on_text)) {}
   bool OnText(std::string_view piece) override { return on_text_ ? on_text_(piece) : true; }
-  void OnDone(Status status, Response response) override { answer_->Set(std::move(status), std::move(response)); }
+  void OnDone(Status status, Response response) override {
+    answer_->Set(std::move(status), std::move(response));
+  }
 
  private:
   const std::shared_ptr<Answer> answer_;

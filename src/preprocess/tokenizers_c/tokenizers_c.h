@@ -43,8 +43,9 @@ typedef struct mlos_encoding {
   const uint32_t* ids;
   const uint32_t* type_ids;
   const uint32_t* attention_mask;
-  const uint32_t* special_mask; /* 1 = put in by the tokenizer's template ([CLS], [SEP] ...), not part of the text */
-  const uint64_t* offsets;      /* NULL unless asked for */
+  const uint32_t*
+      special_mask; /* 1 = put in by the tokenizer's template ([CLS], [SEP] ...), not part of the text */
+  const uint64_t* offsets; /* NULL unless asked for */
 } mlos_encoding;
 
 enum {
@@ -63,8 +64,8 @@ int64_t mlos_tokenizer_token_id(const mlos_tokenizer* tokenizer, mlos_text token
 
 /* Encodes `count` texts; with `pairs` not NULL each text together with pairs[i]. Text that is not UTF-8 is an error that names
  * its index. `flags`: MLOS_TOKENIZE_*. */
-int mlos_tokenizer_encode(const mlos_tokenizer* tokenizer, const mlos_text* texts, const mlos_text* pairs, size_t count,
-                          uint32_t flags, mlos_encodings** encodings, mlos_text* error);
+int mlos_tokenizer_encode(const mlos_tokenizer* tokenizer, const mlos_text* texts, const mlos_text* pairs,
+                          size_t count, uint32_t flags, mlos_encodings** encodings, mlos_text* error);
 
 size_t mlos_encodings_count(const mlos_encodings* encodings);
 /* `index` must be below the count. */
@@ -72,8 +73,8 @@ void mlos_encodings_get(const mlos_encodings* encodings, size_t index, mlos_enco
 void mlos_encodings_destroy(mlos_encodings* encodings); /* NULL is fine */
 
 /* The text of token ids; `skip_special` leaves special tokens out. Release *text with mlos_tokenizers_free_text. */
-int mlos_tokenizer_decode(const mlos_tokenizer* tokenizer, const uint32_t* ids, size_t count, int skip_special,
-                          mlos_text* text, mlos_text* error);
+int mlos_tokenizer_decode(const mlos_tokenizer* tokenizer, const uint32_t* ids, size_t count,
+                          int skip_special, mlos_text* text, mlos_text* error);
 
 void mlos_tokenizers_free_text(mlos_text text); /* an empty text is fine */
 

@@ -49,7 +49,8 @@ smi_tensor Borrow(const Tensor& tensor) {
   return out;
 }
 
-Tensor Tensor::Strings(std::string name, std::vector<int64_t> shape, const std::vector<std::string>& strings) {
+Tensor Tensor::Strings(std::string name, std::vector<int64_t> shape,
+                       const std::vector<std::string>& strings) {
   Tensor out{std::move(name), SMI_BYTES, std::move(shape), ""};
   for (const std::string& s : strings) {
     const auto length = static_cast<uint32_t>(s.size());
@@ -84,7 +85,8 @@ std::string Message(const smi_error& error) {
 }
 
 const Tensor* Outcome::Find(std::string_view name) const {
-  const auto it = std::find_if(outputs.begin(), outputs.end(), [&](const Tensor& t) { return t.name == name; });
+  const auto it =
+      std::find_if(outputs.begin(), outputs.end(), [&](const Tensor& t) { return t.name == name; });
   return it == outputs.end() ? nullptr : &*it;
 }
 
@@ -106,8 +108,10 @@ smi_code Recorder::OnOutput(void* ctx, const smi_tensor* tensor, uint32_t part) 
     const char* problem = smi_tensor_problem(tensor);
     EXPECT_EQ(problem, nullptr) << problem;
     if (problem == nullptr) {
-      Tensor copy{std::string(View(tensor->name)), tensor->dtype, {tensor->shape, tensor->shape + tensor->rank}, ""};
-      if (tensor->size_bytes > 0) copy.bytes.assign(static_cast<const char*>(tensor->data), tensor->size_bytes);
+      Tensor copy{
+          std::string(View(tensor->name)), tensor->dtype, {tensor->shape, tensor->shape + tensor->rank}, ""};
+      if (tensor->size_bytes > 0)
+        copy.bytes.assign(static_cast<const char*>(tensor->data), tensor->size_bytes);
       EXPECT_EQ(self.outcome_.Find(copy.name), nullptr) << "output '" << copy.name << "' came twice";
       for (const Reserved& reserved : self.reserved_) {
         if (reserved.name == copy.name && reserved.aligned == tensor->data) ++self.outcome_.reserved_used;
@@ -178,7 +182,8 @@ void Recorder::OnOutputDone(void* ctx, smi_code code, const smi_error* error, co
   self.Done(code, error);
 }
 
-void Recorder::OnTextDone(void* ctx, smi_code code, const smi_error* error, const smi_generate_result* result) {
+void Recorder::OnTextDone(void* ctx, smi_code code, const smi_error* error,
+                          const smi_generate_result* result) {
   auto& self = *static_cast<Recorder*>(ctx);
   const std::lock_guard lock(self.mu_);
   EXPECT_TRUE(code != SMI_OK || result != nullptr) << "done() with SMI_OK and no result";
@@ -236,7 +241,8 @@ smi_model_stats Model::stats() const {
   return out;
 }
 
-Outcome Model::Execute(const std::vector<Tensor>& inputs, const AdjustExecute& adjust, Recorder* recorder) const {
+Outcome Model::Execute(const std::vector<Tensor>& inputs, const AdjustExecute& adjust,
+                       Recorder* recorder) const {
   Recorder own;
   if (recorder == nullptr) recorder = &own;
   std::vector<smi_tensor> borrowed;
@@ -319,8 +325,8 @@ smi_load_params Plugin::LoadParams(const std::string& path, const std::vector<sm
   return out;
 }
 
-smi_code Plugin::TryLoad(const std::filesystem::path& path, const Options& options, std::optional<Model>* model,
-                         std::string* message) const {
+smi_code Plugin::TryLoad(const std::filesystem::path& path, const Options& options,
+                         std::optional<Model>* model, std::string* message) const {
   const std::string text = path.string();
   const std::vector<smi_option> borrowed = BorrowOptions(options);
   smi_load_params params = LoadParams(text, borrowed);

@@ -30,11 +30,13 @@ struct Tensor {
   std::string bytes;
 
   template <typename T>
-  static Tensor Of(std::string name, smi_dtype dtype, std::vector<int64_t> shape, const std::vector<T>& values) {
+  static Tensor Of(std::string name, smi_dtype dtype, std::vector<int64_t> shape,
+                   const std::vector<T>& values) {
     return {std::move(name), dtype, std::move(shape),
             std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T))};
   }
-  static Tensor Strings(std::string name, std::vector<int64_t> shape, const std::vector<std::string>& strings);
+  static Tensor Strings(std::string name, std::vector<int64_t> shape,
+                        const std::vector<std::string>& strings);
   template <typename T>
   std::vector<T> As() const {
     std::vector<T> out(bytes.size() / sizeof(T));
@@ -127,8 +129,10 @@ class Model {
   // Starts a call; `adjust` may change the parameters first.
   using AdjustExecute = std::function<void(smi_execute_params*)>;
   using AdjustGenerate = std::function<void(smi_generate_params*)>;
-  Outcome Execute(const std::vector<Tensor>& inputs, const AdjustExecute& adjust = {}, Recorder* recorder = nullptr) const;
-  Outcome Generate(std::string_view prompt, const AdjustGenerate& adjust = {}, Recorder* recorder = nullptr) const;
+  Outcome Execute(const std::vector<Tensor>& inputs, const AdjustExecute& adjust = {},
+                  Recorder* recorder = nullptr) const;
+  Outcome Generate(std::string_view prompt, const AdjustGenerate& adjust = {},
+                   Recorder* recorder = nullptr) const;
   // Gives the model back to the caller, who unloads it.
   smi_model* Release() { return std::exchange(model_, nullptr); }
 

@@ -9,7 +9,8 @@
 namespace smi_test {
 namespace {
 
-const ::testing::Matcher<smi_code> kRefusal = ::testing::AnyOf(SMI_INVALID_ARGUMENT, SMI_BAD_INPUT, SMI_UNSUPPORTED);
+const ::testing::Matcher<smi_code> kRefusal =
+    ::testing::AnyOf(SMI_INVALID_ARGUMENT, SMI_BAD_INPUT, SMI_UNSUPPORTED);
 
 TEST_F(ExecuteConformance, AnswersEveryOutputAsDeclared) {
   const Outcome outcome = model_.Execute(FittingInputs(model_));
@@ -21,7 +22,8 @@ TEST_F(ExecuteConformance, AnswersEveryOutputAsDeclared) {
     ASSERT_NE(tensor, nullptr);
     EXPECT_EQ(tensor->dtype, spec.dtype);
     ASSERT_EQ(tensor->shape.size(), spec.rank);
-    for (uint32_t d = 0; d < spec.rank; ++d) EXPECT_TRUE(spec.shape[d] < 0 || spec.shape[d] == tensor->shape[d]);
+    for (uint32_t d = 0; d < spec.rank; ++d)
+      EXPECT_TRUE(spec.shape[d] < 0 || spec.shape[d] == tensor->shape[d]);
   }
 }
 
@@ -87,7 +89,8 @@ TEST_F(ExecuteConformance, TakesACallWithoutAPlaceForItsHandle) {
   Recorder recorder;
   const smi_output_sink sink = recorder.output_sink();
   smi_error error = NoError();
-  EXPECT_EQ(recorder.Wait(model_.api().execute(model_.get(), &params, &sink, nullptr, &error), error).code, SMI_OK);
+  EXPECT_EQ(recorder.Wait(model_.api().execute(model_.get(), &params, &sink, nullptr, &error), error).code,
+            SMI_OK);
 }
 
 TEST_F(ExecuteConformance, RefusesStructsSmallerThanInSmi10) {
@@ -117,7 +120,8 @@ struct Garbage {
 class GarbageConformance : public ExecuteConformance, public ::testing::WithParamInterface<Garbage> {};
 
 constexpr int64_t kNegative[64] = {-3, -3, -3, -3, -3, -3, -3, -3};
-constexpr int64_t kHuge[64] = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+constexpr int64_t kHuge[64] = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX,
+                               INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
 
 const Garbage kGarbage[] = {
     Garbage{"wrong_dtype",
@@ -149,7 +153,8 @@ const Garbage kGarbage[] = {
 
 TEST_P(GarbageConformance, IsRefusedAndTheModelGoesOn) {
   const std::vector<Tensor> inputs = FittingInputs(model_);
-  if (inputs.empty() || inputs[0].shape.empty()) GTEST_SKIP() << "the first input is a scalar, or there is none";
+  if (inputs.empty() || inputs[0].shape.empty())
+    GTEST_SKIP() << "the first input is a scalar, or there is none";
   std::vector<smi_tensor> tensors;
   for (const Tensor& tensor : inputs) tensors.push_back(Borrow(tensor));
   GetParam().change(&tensors[0]);
@@ -226,13 +231,14 @@ TEST_F(ExecuteConformance, DoesNotUnloadWhileACallRuns) {
 }
 
 TEST_F(ExecuteConformance, TakesADeadlineInThePastForWhatItIs) {
-  const Outcome outcome = model_.Execute(FittingInputs(model_), [](smi_execute_params* params) { params->deadline_ns = 1; });
+  const Outcome outcome =
+      model_.Execute(FittingInputs(model_), [](smi_execute_params* params) { params->deadline_ns = 1; });
   EXPECT_EQ(outcome.code, SMI_DEADLINE_EXCEEDED) << outcome.message;
 }
 
 TEST_F(ExecuteConformance, IgnoresADeadlineThatIsFarAway) {
-  const Outcome outcome =
-      model_.Execute(FittingInputs(model_), [](smi_execute_params* params) { params->deadline_ns = INT64_MAX; });
+  const Outcome outcome = model_.Execute(FittingInputs(model_),
+                                         [](smi_execute_params* params) { params->deadline_ns = INT64_MAX; });
   EXPECT_EQ(outcome.code, SMI_OK) << outcome.message;
 }
 
@@ -290,7 +296,8 @@ TEST_F(Conformance, EndsASlowCallSoonAfterItIsCancelled) {
   const size_t equals = flags.slow_input.find('=');
   for (Tensor& tensor : inputs) {
     if (tensor.name != flags.slow_input.substr(0, equals)) continue;
-    tensor = Tensor::Of<int64_t>(tensor.name, SMI_INT64, tensor.shape, {std::stoll(flags.slow_input.substr(equals + 1))});
+    tensor = Tensor::Of<int64_t>(tensor.name, SMI_INT64, tensor.shape,
+                                 {std::stoll(flags.slow_input.substr(equals + 1))});
   }
   Recorder recorder;
   Outcome outcome;

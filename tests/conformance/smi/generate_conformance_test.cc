@@ -78,7 +78,8 @@ TEST_F(GenerateConformance, TakesStructsFromALaterVersion) {
   const Grown<smi_generate_params> params(Greedy(kPrompt));
   const Grown<smi_text_sink> sink(recorder.text_sink());
   smi_error error = NoError();
-  const smi_code accepted = model_.api().generate(model_.get(), &params.value, &sink.value, &recorder.call, &error);
+  const smi_code accepted =
+      model_.api().generate(model_.get(), &params.value, &sink.value, &recorder.call, &error);
   EXPECT_EQ(recorder.Wait(accepted, error).text, model_.Generate(kPrompt).text);
 }
 
@@ -99,7 +100,8 @@ struct BadParameter {
   const char* what;
   void (*change)(smi_generate_params* params);
 };
-class BadParameterConformance : public GenerateConformance, public ::testing::WithParamInterface<BadParameter> {};
+class BadParameterConformance : public GenerateConformance,
+                                public ::testing::WithParamInterface<BadParameter> {};
 
 TEST_P(BadParameterConformance, IsRefusedAndTheModelGoesOn) {
   const Outcome outcome = model_.Generate(kPrompt, GetParam().change);
@@ -109,20 +111,21 @@ TEST_P(BadParameterConformance, IsRefusedAndTheModelGoesOn) {
 
 INSTANTIATE_TEST_SUITE_P(
     Parameters, BadParameterConformance,
-    ::testing::Values(BadParameter{"temperature_negative", [](smi_generate_params* p) { p->temperature = -1; }},
-                      BadParameter{"temperature_nan", [](smi_generate_params* p) { p->temperature = NAN; }},
-                      BadParameter{"top_p_zero", [](smi_generate_params* p) { p->top_p = 0; }},
-                      BadParameter{"top_p_large", [](smi_generate_params* p) { p->top_p = 1.5F; }},
-                      BadParameter{"top_p_nan", [](smi_generate_params* p) { p->top_p = NAN; }},
-                      BadParameter{"min_p_one", [](smi_generate_params* p) { p->min_p = 1; }},
-                      BadParameter{"min_p_negative", [](smi_generate_params* p) { p->min_p = -0.1F; }},
-                      BadParameter{"repeat_penalty_zero", [](smi_generate_params* p) { p->repeat_penalty = 0; }},
-                      BadParameter{"repeat_penalty_nan", [](smi_generate_params* p) { p->repeat_penalty = NAN; }},
-                      BadParameter{"top_k_negative", [](smi_generate_params* p) { p->top_k = -1; }},
-                      BadParameter{"prompt_null", [](smi_generate_params* p) { p->prompt.data = nullptr; }},
-                      BadParameter{"messages_null", [](smi_generate_params* p) { p->n_messages = 2; }},
-                      BadParameter{"stop_null", [](smi_generate_params* p) { p->n_stop = 2; }},
-                      BadParameter{"struct_too_small", [](smi_generate_params* p) { p->struct_size -= 8; }}),
+    ::testing::Values(
+        BadParameter{"temperature_negative", [](smi_generate_params* p) { p->temperature = -1; }},
+        BadParameter{"temperature_nan", [](smi_generate_params* p) { p->temperature = NAN; }},
+        BadParameter{"top_p_zero", [](smi_generate_params* p) { p->top_p = 0; }},
+        BadParameter{"top_p_large", [](smi_generate_params* p) { p->top_p = 1.5F; }},
+        BadParameter{"top_p_nan", [](smi_generate_params* p) { p->top_p = NAN; }},
+        BadParameter{"min_p_one", [](smi_generate_params* p) { p->min_p = 1; }},
+        BadParameter{"min_p_negative", [](smi_generate_params* p) { p->min_p = -0.1F; }},
+        BadParameter{"repeat_penalty_zero", [](smi_generate_params* p) { p->repeat_penalty = 0; }},
+        BadParameter{"repeat_penalty_nan", [](smi_generate_params* p) { p->repeat_penalty = NAN; }},
+        BadParameter{"top_k_negative", [](smi_generate_params* p) { p->top_k = -1; }},
+        BadParameter{"prompt_null", [](smi_generate_params* p) { p->prompt.data = nullptr; }},
+        BadParameter{"messages_null", [](smi_generate_params* p) { p->n_messages = 2; }},
+        BadParameter{"stop_null", [](smi_generate_params* p) { p->n_stop = 2; }},
+        BadParameter{"struct_too_small", [](smi_generate_params* p) { p->struct_size -= 8; }}),
     [](const auto& param) { return std::string(param.param.what); });
 
 TEST_F(GenerateConformance, RefusesASinkItCannotUse) {
@@ -155,7 +158,8 @@ TEST_F(GenerateConformance, IsCancelledFromInsideTheSink) {
     recorder.Cancel(model_.api(), model_.get());
     return SMI_OK;
   };
-  const Outcome outcome = model_.Generate(kPrompt, [](smi_generate_params* p) { p->max_tokens = 0; }, &recorder);
+  const Outcome outcome =
+      model_.Generate(kPrompt, [](smi_generate_params* p) { p->max_tokens = 0; }, &recorder);
   // A model may have come to its end with the first piece.
   EXPECT_THAT(outcome.code, ::testing::AnyOf(SMI_CANCELLED, SMI_OK)) << outcome.message;
   EXPECT_LE(outcome.pieces.size(), 4U);
@@ -211,7 +215,8 @@ TEST_F(GenerateConformance, CountsTheTokensOfAText) {
   if (model_.api().tokenize == nullptr) GTEST_SKIP() << "the plugin has no tokenize()";
   uint64_t n = 0;
   smi_error error = NoError();
-  ASSERT_EQ(model_.api().tokenize(model_.get(), Borrow(kPrompt), nullptr, 0, &n, &error), SMI_OK) << error.message;
+  ASSERT_EQ(model_.api().tokenize(model_.get(), Borrow(kPrompt), nullptr, 0, &n, &error), SMI_OK)
+      << error.message;
   EXPECT_GT(n, 0U);
   std::vector<int32_t> ids(n + 1, -77);
   uint64_t again = 0;

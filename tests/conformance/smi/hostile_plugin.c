@@ -41,28 +41,51 @@ static const smi_plugin_info plugin_info = {
 static const int64_t x_shape[] = {-1};
 static const int64_t y_shape[] = {-1, 2};
 static const int64_t below_zero[] = {-7};
-static const smi_tensor_spec inputs[] = {
-    {.struct_size = sizeof(smi_tensor_spec), .dtype = SMI_FP32, .name = {"x", 1}, .shape = x_shape, .rank = 1}};
-static const smi_tensor_spec outputs[] = {
-    {.struct_size = sizeof(smi_tensor_spec), .dtype = SMI_FP32, .name = {"y", 1}, .shape = y_shape, .rank = 2},
-    {.struct_size = sizeof(smi_tensor_spec), .dtype = SMI_BYTES, .name = {"s", 1}, .shape = x_shape, .rank = 1}};
-static const smi_tensor_spec twins[] = {
-    {.struct_size = sizeof(smi_tensor_spec), .dtype = SMI_FP32, .name = {"x", 1}, .shape = x_shape, .rank = 1},
-    {.struct_size = sizeof(smi_tensor_spec), .dtype = SMI_FP32, .name = {"x", 1}, .shape = x_shape, .rank = 1}};
+static const smi_tensor_spec inputs[] = {{.struct_size = sizeof(smi_tensor_spec),
+                                          .dtype = SMI_FP32,
+                                          .name = {"x", 1},
+                                          .shape = x_shape,
+                                          .rank = 1}};
+static const smi_tensor_spec outputs[] = {{.struct_size = sizeof(smi_tensor_spec),
+                                           .dtype = SMI_FP32,
+                                           .name = {"y", 1},
+                                           .shape = y_shape,
+                                           .rank = 2},
+                                          {.struct_size = sizeof(smi_tensor_spec),
+                                           .dtype = SMI_BYTES,
+                                           .name = {"s", 1},
+                                           .shape = x_shape,
+                                           .rank = 1}};
+static const smi_tensor_spec twins[] = {{.struct_size = sizeof(smi_tensor_spec),
+                                         .dtype = SMI_FP32,
+                                         .name = {"x", 1},
+                                         .shape = x_shape,
+                                         .rank = 1},
+                                        {.struct_size = sizeof(smi_tensor_spec),
+                                         .dtype = SMI_FP32,
+                                         .name = {"x", 1},
+                                         .shape = x_shape,
+                                         .rank = 1}};
 static const smi_tensor_spec odd_dtype[] = {
     {.struct_size = sizeof(smi_tensor_spec), .dtype = 99, .name = {"x", 1}, .shape = x_shape, .rank = 1}};
-static const smi_tensor_spec odd_rank[] = {
-    {.struct_size = sizeof(smi_tensor_spec), .dtype = SMI_FP32, .name = {"x", 1}, .shape = x_shape, .rank = 1000000}};
-static const smi_tensor_spec odd_shape[] = {
-    {.struct_size = sizeof(smi_tensor_spec), .dtype = SMI_FP32, .name = {"x", 1}, .shape = below_zero, .rank = 1}};
+static const smi_tensor_spec odd_rank[] = {{.struct_size = sizeof(smi_tensor_spec),
+                                            .dtype = SMI_FP32,
+                                            .name = {"x", 1},
+                                            .shape = x_shape,
+                                            .rank = 1000000}};
+static const smi_tensor_spec odd_shape[] = {{.struct_size = sizeof(smi_tensor_spec),
+                                             .dtype = SMI_FP32,
+                                             .name = {"x", 1},
+                                             .shape = below_zero,
+                                             .rank = 1}};
 static const smi_tensor_spec nameless[] = {
     {.struct_size = sizeof(smi_tensor_spec), .dtype = SMI_FP32, .shape = x_shape, .rank = 1}};
 static const smi_tensor_spec stunted[] = {{.struct_size = 8, .dtype = SMI_FP32, .name = {"x", 1}}};
 
 static int lies(const smi_model* model, const char* how) { return strcmp(model->lie, how) == 0; }
 
-static smi_code hostile_open(const smi_host_api* host, const smi_option* options, uint32_t n_options, smi_plugin** plugin,
-                             smi_error* error) {
+static smi_code hostile_open(const smi_host_api* host, const smi_option* options, uint32_t n_options,
+                             smi_plugin** plugin, smi_error* error) {
   (void)options;
   if (n_options > 0) return smi_fail(error, SMI_INVALID_ARGUMENT, "no options here");
   the_host = *host;
@@ -81,7 +104,8 @@ static const smi_plugin_info* hostile_describe(smi_plugin* plugin) {
   return &plugin_info;
 }
 
-static smi_code hostile_estimate(smi_plugin* plugin, const smi_load_params* params, smi_estimate* out, smi_error* error) {
+static smi_code hostile_estimate(smi_plugin* plugin, const smi_load_params* params, smi_estimate* out,
+                                 smi_error* error) {
   (void)plugin;
   (void)params;
   (void)out;
@@ -110,7 +134,8 @@ static void describe(smi_model* model) {
   if (lies(model, "one_at_a_time")) info->capabilities &= ~(uint32_t)SMI_CAP_CONCURRENT;
 }
 
-static smi_code hostile_load(smi_plugin* plugin, const smi_load_params* params, smi_model** model, smi_error* error) {
+static smi_code hostile_load(smi_plugin* plugin, const smi_load_params* params, smi_model** model,
+                             smi_error* error) {
   (void)plugin;
   smi_model* made = calloc(1, sizeof *made);
   if (made == NULL) return smi_fail(error, SMI_OUT_OF_MEMORY, "no memory");
@@ -198,8 +223,8 @@ static void* answer_from_thread(void* argument) {
   return NULL;
 }
 
-static smi_code hostile_execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink,
-                                smi_call** call, smi_error* error) {
+static smi_code hostile_execute(smi_model* model, const smi_execute_params* params,
+                                const smi_output_sink* sink, smi_call** call, smi_error* error) {
   (void)params;
   (void)call;
   if (lies(model, "refuse_unfilled")) return SMI_INTERNAL;
@@ -221,9 +246,10 @@ static smi_code hostile_execute(smi_model* model, const smi_execute_params* para
   return lies(model, "done_then_refuse") ? SMI_INTERNAL : SMI_OK;
 }
 
-static smi_code hostile_generate(smi_model* model, const smi_generate_params* params, const smi_text_sink* sink,
-                                 smi_call** call, smi_error* error) {
-  const smi_generate_result result = {.struct_size = sizeof result, .finish = 42, .prompt_tokens = 1, .completion_tokens = 1};
+static smi_code hostile_generate(smi_model* model, const smi_generate_params* params,
+                                 const smi_text_sink* sink, smi_call** call, smi_error* error) {
+  const smi_generate_result result = {
+      .struct_size = sizeof result, .finish = 42, .prompt_tokens = 1, .completion_tokens = 1};
   (void)params;
   (void)call;
   (void)error;

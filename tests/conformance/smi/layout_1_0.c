@@ -5,13 +5,15 @@
  */
 #include "smi/smi.h"
 
-#define AT(type, member, offset) _Static_assert(offsetof(type, member) == (offset), #type "." #member " has moved")
+#define AT(type, member, offset) \
+  _Static_assert(offsetof(type, member) == (offset), #type "." #member " has moved")
 #define SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " is not its SMI 1.0 size")
 /* Structs that begin with struct_size may grow, never shrink. */
 #define GROWS(type, size) _Static_assert(sizeof(type) >= (size), #type " is smaller than in SMI 1.0")
 
 _Static_assert(sizeof(void*) == 8, "this file describes 64-bit machines");
-_Static_assert(sizeof(smi_code) == 4 && sizeof(smi_dtype) == 4 && sizeof(smi_memory) == 4 && sizeof(smi_finish) == 4,
+_Static_assert(sizeof(smi_code) == 4 && sizeof(smi_dtype) == 4 && sizeof(smi_memory) == 4 &&
+                   sizeof(smi_finish) == 4,
                "enumerations are 32 bits wide");
 
 AT(smi_error, struct_size, 0);

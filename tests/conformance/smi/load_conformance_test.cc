@@ -40,13 +40,16 @@ TEST_F(LoadConformance, NamesAFileThatIsMissing) {
   EXPECT_THAT(message_, ::testing::HasSubstr("/nowhere/model.bin"));
 }
 
-TEST_F(LoadConformance, CallsAnEmptyFileCorrupt) { EXPECT_EQ(TryLoad(folder_.Write("model.bin", "")), SMI_CORRUPT) << message_; }
+TEST_F(LoadConformance, CallsAnEmptyFileCorrupt) {
+  EXPECT_EQ(TryLoad(folder_.Write("model.bin", "")), SMI_CORRUPT) << message_;
+}
 
 TEST_F(LoadConformance, CallsAFileOfAnotherKindCorrupt) {
   EXPECT_EQ(TryLoad(folder_.Write("text", "This is a letter, not a model.\n")), SMI_CORRUPT) << message_;
   EXPECT_EQ(TryLoad(folder_.Write("zeros", std::string(4096, '\0'))), SMI_CORRUPT) << message_;
   EXPECT_EQ(TryLoad(folder_.Write("ones", std::string(4096, '\xFF'))), SMI_CORRUPT) << message_;
-  EXPECT_EQ(TryLoad(folder_.Write("elf", ReadWhole("/proc/self/exe").substr(0, 100000))), SMI_CORRUPT) << message_;
+  EXPECT_EQ(TryLoad(folder_.Write("elf", ReadWhole("/proc/self/exe").substr(0, 100000))), SMI_CORRUPT)
+      << message_;
 }
 
 TEST_F(LoadConformance, CallsATruncatedFileCorrupt) {
@@ -73,7 +76,8 @@ TEST_F(LoadConformance, KeepsNothingOfModelsThatAreUnloaded) {
   const uint64_t before = ResidentBytes();
   for (int i = 0; i < 20; ++i) EXPECT_EQ(TryLoad(flags.model), SMI_OK);
   malloc_trim(0);
-  EXPECT_LT(ResidentBytes(), before + std::max<uint64_t>(4U << 20, 4 * std::filesystem::file_size(flags.model)));
+  EXPECT_LT(ResidentBytes(),
+            before + std::max<uint64_t>(4U << 20, 4 * std::filesystem::file_size(flags.model)));
 }
 
 TEST_F(LoadConformance, RefusesAnOptionItDoesNotKnow) {
@@ -140,7 +144,8 @@ TEST_F(LoadConformance, EstimatesWithoutLoading) {
 TEST_F(LoadConformance, EstimatesNoFileThatIsNotAModel) {
   smi_estimate estimate{};
   EXPECT_EQ(plugin_.Estimate("/nowhere/model.bin", &estimate, &message_), SMI_NOT_FOUND) << message_;
-  EXPECT_EQ(plugin_.Estimate(folder_.Write("text", "a letter\n"), &estimate, &message_), SMI_CORRUPT) << message_;
+  EXPECT_EQ(plugin_.Estimate(folder_.Write("text", "a letter\n"), &estimate, &message_), SMI_CORRUPT)
+      << message_;
 }
 
 TEST_F(LoadConformance, WritesOnlyWhatFitsIntoAnEstimate) {

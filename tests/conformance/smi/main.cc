@@ -29,7 +29,9 @@ int main(int argc, char** argv) {
     }
   }
   if (smi_test::flags.plugin.empty() || smi_test::flags.model.empty()) {
-    std::fprintf(stderr, "usage: %s --plugin=LIBRARY --model=FILE [--slow-model=FILE [--slow-input=NAME=VALUE]]\n", argv[0]);
+    std::fprintf(stderr,
+                 "usage: %s --plugin=LIBRARY --model=FILE [--slow-model=FILE [--slow-input=NAME=VALUE]]\n",
+                 argv[0]);
     return 2;
   }
   return RUN_ALL_TESTS();

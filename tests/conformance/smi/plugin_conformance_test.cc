@@ -41,8 +41,8 @@ TEST(EntryConformance, FillsEverySlotOfItsTable) {
   const Plugin plugin(flags.plugin);
   const smi_plugin_api& api = plugin.api();
   ASSERT_TRUE(SMI_HAS(&api, smi_plugin_api, tokenize));
-  EXPECT_TRUE(api.open && api.close && api.describe && api.estimate && api.load && api.unload && api.describe_model &&
-              api.model_stats);
+  EXPECT_TRUE(api.open && api.close && api.describe && api.estimate && api.load && api.unload &&
+              api.describe_model && api.model_stats);
   const uint32_t capabilities = plugin.info().capabilities;
   EXPECT_EQ((capabilities & SMI_CAP_EXECUTE) != 0, api.execute != nullptr);
   EXPECT_EQ((capabilities & SMI_CAP_GENERATE) != 0, api.generate != nullptr);

@@ -41,7 +41,8 @@ std::vector<Tensor> FittingInputs(const Model& model) {
   for (uint32_t i = 0; i < model.info().n_inputs; ++i) {
     const smi_tensor_spec& spec = model.input(i);
     if (spec.flags & SMI_SPEC_OPTIONAL) continue;
-    Tensor tensor{std::string(spec.name.data, spec.name.size), spec.dtype, {spec.shape, spec.shape + spec.rank}, ""};
+    Tensor tensor{
+        std::string(spec.name.data, spec.name.size), spec.dtype, {spec.shape, spec.shape + spec.rank}, ""};
     for (int64_t& dim : tensor.shape) dim = dim < 0 ? 2 : dim;
     uint64_t count = 0;
     EXPECT_TRUE(smi_element_count(tensor.shape.data(), spec.rank, &count));
