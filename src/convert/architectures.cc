@@ -6,8 +6,9 @@
 namespace mlos::convert {
 namespace {
 
-constexpr std::array kArchitectures = {&kBert,   &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert, &kMpnet,
-                                       &kAlbert, &kElectra, &kDebertaV2,  &kVit,       &kDeit};
+constexpr std::array kArchitectures = {&kBert,  &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert,
+                                       &kMpnet, &kAlbert,  &kElectra,    &kDebertaV2, &kVit,
+                                       &kDeit,  &kResNet,  &kConvNext};
 
 constexpr std::array kHeads = {Head::kEncoder,
                                Head::kMaskedLm,

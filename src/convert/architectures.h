@@ -77,5 +77,7 @@ extern const Architecture kElectra;
 extern const Architecture kDebertaV2;
 extern const Architecture kVit;
 extern const Architecture kDeit;
+extern const Architecture kResNet;
+extern const Architecture kConvNext;
 
 }  // namespace mlos::convert

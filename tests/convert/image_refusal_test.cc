@@ -129,5 +129,33 @@ TEST(ImageRefusalTest, DeitNamesWhatIsWrong) {
       .ExpectRefused("'distillation_classifier.weight'", "shape");
 }
 
+TEST(ImageRefusalTest, ResNetNamesWhatIsWrong) {
+  const std::string name = "resnet-cls";
+  EXPECT_TRUE(ChangedCase(name).Run().ok());
+  ChangedCase(name).Set("layer_type", R"("wide")").ExpectRefused("'layer_type'", "wide");
+  ChangedCase(name).Set("hidden_act", R"("mish")").ExpectRefused("'hidden_act'", "mish");
+  ChangedCase(name).Set("depths", "[1,1,1]").ExpectRefused("'hidden_sizes' has 2", "'depths' 3");
+  ChangedCase(name).Set("depths", "[1,1]").ExpectRefused("encoder.stages.1.layers.1.", "no place");
+  ChangedCase(name).Set("hidden_sizes", R"([8,"x"])").ExpectRefused("'hidden_sizes'");
+  ChangedCase(name).Set("layer_type", R"("basic")").ExpectRefused("layer.0.convolution.weight", "shape");
+  ChangedCase(name).Drop("classifier.1.bias").ExpectRefused("'classifier.1.bias'");
+  ChangedCase(name)
+      .Drop("resnet.embedder.embedder.normalization.running_var")
+      .ExpectRefused("'resnet.embedder.embedder.normalization.running_var'");
+  ChangedCase(name).Add("resnet.extra", {4}).ExpectRefused("'resnet.extra'", "no place");
+  ChangedCase(name).ExpectRefused("'fill-mask'", "resnet", "fill-mask");
+}
+
+TEST(ImageRefusalTest, ConvNextNamesWhatIsWrong) {
+  const std::string name = "convnext-cls";
+  EXPECT_TRUE(ChangedCase(name).Run().ok());
+  ChangedCase(name).Set("hidden_act", R"("mish")").ExpectRefused("'hidden_act'", "mish");
+  ChangedCase(name).Set("num_stages", "3").ExpectRefused("'num_stages' is 3");
+  ChangedCase(name).Set("image_size", "3").ExpectRefused("too small", "3 x 3");
+  ChangedCase(name).Set("layer_scale_init_value", "0").ExpectRefused("layer_scale_parameter", "no place");
+  ChangedCase(name).Drop("classifier.bias").ExpectRefused("'classifier.bias'");
+  ChangedCase(name).Add("convnext.extra", {4}).ExpectRefused("'convnext.extra'", "no place");
+}
+
 }  // namespace
 }  // namespace mlos::convert

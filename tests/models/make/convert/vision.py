@@ -30,7 +30,8 @@ def answers(model, outputs, sizes):
 def outputs_of(model):
     if "Classification" in type(model).__name__:
         return ["logits"]
-    return ["last_hidden_state", "pooler_output"] if getattr(model, "pooler", None) is not None else ["last_hidden_state"]
+    pools = getattr(model, "pooler", None) is not None or isinstance(model, transformers.ConvNextModel)
+    return ["last_hidden_state", "pooler_output"] if pools else ["last_hidden_state"]
 
 
 def hub_tensors(model):
@@ -88,10 +89,32 @@ def deit():
     vision_case("deit-teacher", model, 613, [(11, 8)], also=("feature-extraction", model.deit, ["last_hidden_state"]))
 
 
+def resnet():
+    config = lambda **changes: transformers.ResNetConfig(**{**dict(embedding_size=6, hidden_sizes=[8, 12], depths=[1, 2]), **changes})
+    sizes = [(32, 32), (45, 27)]
+    vision_case("resnet-cls", transformers.ResNetForImageClassification(config(num_labels=5)), 621, sizes, full_config=True)
+    model = transformers.ResNetForImageClassification(config(layer_type="basic", hidden_sizes=[6, 10, 10], depths=[2, 1, 1],
+                                                             hidden_act="silu", num_labels=3, num_channels=1))
+    vision_case("resnet-cls-basic", model, 622, sizes,
+                also=("feature-extraction", model.resnet, ["last_hidden_state", "pooler_output"]))
+    vision_case("resnet-base", transformers.ResNetModel(config(downsample_in_first_stage=True, downsample_in_bottleneck=True)),
+                623, sizes, dtype=torch.float16)
+
+
+def convnext():
+    config = lambda **changes: transformers.ConvNextConfig(**{**dict(hidden_sizes=[6, 10], depths=[1, 2], num_stages=2), **changes})
+    model = transformers.ConvNextForImageClassification(config(num_labels=3, image_size=[21, 18]))
+    vision_case("convnext-cls", model, 631, [(21, 18)], also=("feature-extraction", model.convnext,
+                                                             ["last_hidden_state", "pooler_output"]))
+    vision_case("convnext-base-any-size", transformers.ConvNextModel(config(
+        hidden_sizes=[6, 8, 8], depths=[1, 1, 1], num_stages=3, patch_size=[3, 2], hidden_act="gelu_new", layer_scale_init_value=0.0,
+        layer_norm_eps=1e-6)), 632, [(28, 28), (33, 25)])
+
+
 def main():
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    for family in (vit, deit):
+    for family in (vit, deit, resnet, convnext):
         family()
 
 
