@@ -3,6 +3,8 @@
 
 CACHE=${MLOS_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/mlos}
 LOGS=$CACHE/logs
+# ONNX Runtime in the Python environment of the tests sends usage data unless told otherwise.
+export ORT_DISABLE_TELEMETRY=1
 JOBS=${MLOS_JOBS:-$(nproc)}
 
 die() {
