@@ -50,6 +50,7 @@ smi_code ExecuteCall::Invoke(void* ctx, smi_call** slot, smi_error* error) {
   params.inputs = inputs_.data();
   params.outputs = wanted_.data();
   params.n_outputs = static_cast<uint32_t>(wanted_.size());
+  params.n_threads = request_.n_threads;
   params.deadline_ns = request_.deadline_ns;
   params.request_id = CallTable::FromContext(ctx);
   const smi_output_sink sink = {sizeof sink, 0, ctx, &OnOutput, &OnDone, &OnReserve};

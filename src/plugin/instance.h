@@ -20,6 +20,12 @@ namespace mlos::plugin {
 
 using OptionList = std::vector<std::pair<std::string, std::string>>;  // name, value; known to one plugin only
 
+// Where the plugin's code runs.
+enum class Isolation {
+  kNone,     // in this process
+  kProcess,  // in a process of its own
+};
+
 struct LoadOptions {
   std::filesystem::path package_dir;
   std::filesystem::path model_path;  // the file or folder to execute
@@ -27,6 +33,7 @@ struct LoadOptions {
   uint32_t n_threads = 0;            // 0 = the plugin decides
   uint32_t context_length = 0;
   uint32_t max_sequences = 0;
+  Isolation isolation = Isolation::kNone;
   OptionList options;
 };
 
@@ -38,6 +45,8 @@ struct InstanceStats {
   uint64_t tokens_prompt = 0;
   uint64_t tokens_generated = 0;
   uint64_t private_bytes = 0;
+  int64_t pid = 0;        // the process the plugin runs in; 0 = this one
+  uint64_t restarts = 0;  // of that process
 };
 
 struct Estimate {
