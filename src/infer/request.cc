@@ -42,4 +42,25 @@ std::string_view FinishReasonName(FinishReason reason) {
   return "";
 }
 
+std::string_view PriorityName(Priority priority) {
+  switch (priority) {
+    case Priority::kRealtime:
+      return "realtime";
+    case Priority::kHigh:
+      return "high";
+    case Priority::kNormal:
+      return "normal";
+    case Priority::kBatch:
+      return "batch";
+  }
+  return "unknown";
+}
+
+std::optional<Priority> ParsePriority(std::string_view name) {
+  for (const Priority each : {Priority::kRealtime, Priority::kHigh, Priority::kNormal, Priority::kBatch}) {
+    if (name == PriorityName(each)) return each;
+  }
+  return std::nullopt;
+}
+
 }  // namespace mlos

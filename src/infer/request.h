@@ -15,6 +15,7 @@
 
 #include "base/mutex.h"
 #include "base/status.h"
+#include "infer/trace.h"
 #include "tensor/tensor.h"
 
 namespace mlos {
@@ -25,6 +26,10 @@ struct NamedTensor {
 };
 
 enum class Priority { kRealtime, kHigh, kNormal, kBatch };
+std::string_view PriorityName(Priority priority);  // "realtime", "high", "normal", "batch"
+// One of these names; nothing for any other text.
+std::optional<Priority> ParsePriority(std::string_view name);
+inline constexpr std::string_view kPriorityNames = "realtime, high, normal, batch";
 
 // Set once by whoever gives up; looked at, or listened to, by whoever works. Thread-safe.
 class CancelToken {
@@ -81,6 +86,8 @@ struct Request {
   uint32_t n_threads = 0;               // most CPU threads for this execution; 0 = as loaded
   // How long the model stays loaded after this request, in nanoseconds; negative = for ever; unset = the model's own.
   std::optional<int64_t> keep_alive_ns;
+  // Where the front end wants to be told of the time; comes back in Response::trace, refused or not. May be null.
+  std::unique_ptr<Trace> trace;
 };
 
 enum class FinishReason { kNone, kStop, kLength, kCancelled };
@@ -91,6 +98,7 @@ struct Timing {
   int64_t queue_ns = 0;    // admitted -> started
   int64_t prepare_ns = 0;  // tokenizing, defaults
   int64_t compute_ns = 0;  // inside the engine; for generation: prompt + evaluation
+  int64_t finish_ns = 0;   // outputs copied, pooled
   int64_t total_ns = 0;    // admitted -> answered
   int64_t prompt_ns = 0;   // generation only
   int64_t eval_ns = 0;     // generation only
@@ -105,6 +113,9 @@ struct Response {
   std::vector<std::string> warnings;  // for people: "input 2 was truncated from 312 to 256 tokens"
   std::string model_version;
   Timing timing;
+  std::unique_ptr<Trace> trace;  // the request's
+  // Of a refusal (kUnavailable, kResourceExhausted): when to try again; 0 = not known.
+  int64_t retry_after_ns = 0;
 };
 
 // Calls never overlap; they come from any thread. OnDone comes exactly once and last.
@@ -116,7 +127,7 @@ class ResponseSink {
     (void)piece;
     return true;
   }
-  // `response` is meaningful only when `status` is OK.
+  // `response` is meaningful only when `status` is OK, but for trace and retry_after_ns.
   virtual void OnDone(Status status, Response response) = 0;
 };
 

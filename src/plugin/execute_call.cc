@@ -80,6 +80,7 @@ void ExecuteCall::OnDone(void* ctx, smi_code code, const smi_error* error, const
   if (timing != nullptr && SMI_HAS(timing, smi_timing, finish_ns)) {
     times.prepare_ns = static_cast<int64_t>(timing->prepare_ns);
     times.compute_ns = static_cast<int64_t>(timing->compute_ns);
+    times.finish_ns = static_cast<int64_t>(timing->finish_ns);
   }
   call->Finish(code, error, times);
 }

@@ -2,6 +2,7 @@
 // The one door: everything a front end may ask of the machine. Front ends see this header and nothing below it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,6 +28,33 @@ struct RegisterRequest {
 enum class ModelState { kRegistered, kLoading, kReady, kFailed };
 std::string_view ModelStateName(ModelState state);  // "registered" "loading" "ready" "failed"
 
+// Why a request was not run.
+enum class Refusal {
+  kQueueFull,       // 503
+  kTooLate,         // its deadline could not be met behind what waited: 503
+  kTooShort,        // its deadline is shorter than the model takes: 504
+  kExpired,         // its deadline passed before it came, or while it waited: 504
+  kCancelled,       // the client went away
+  kNotReady,        // starting, shutting down, or the model could not be loaded: 503
+  kCount,
+};
+inline constexpr size_t kRefusals = static_cast<size_t>(Refusal::kCount);
+std::string_view RefusalName(Refusal refusal);  // "queue_full", "too_late", ...
+
+// What a model is doing and how fast it was lately.
+struct ModelActivity {
+  uint64_t queued = 0;   // requests
+  uint64_t running = 0;  // requests under way
+  std::array<uint64_t, kRefusals> refused{};
+  // Of the last answered requests (up to 512): admitted -> answered. 0 before the first.
+  int64_t p50_ns = 0;
+  int64_t p90_ns = 0;
+  int64_t p99_ns = 0;
+  uint64_t executions = 0;      // runs of the plugin; fewer than requests when they were batched
+  double prediction_error = 0;  // median of |predicted - true| / true over the last executions
+  bool predicts = false;        // prediction_error says something
+};
+
 struct ModelStatus {
   std::string id;
   std::string name;     // of the manifest
@@ -41,6 +69,7 @@ struct ModelStatus {
   std::shared_ptr<const ModelInterface> interface;  // null until loaded once
   uint64_t requests_ok = 0;
   uint64_t requests_failed = 0;
+  ModelActivity activity;
   int64_t load_ns = 0;  // how long the last load took
   int64_t registered_unix_ns = 0;
 };
@@ -64,6 +93,7 @@ struct ServerStats {
   int64_t uptime_ns = 0;
   uint64_t queued = 0;
   uint64_t running = 0;
+  std::array<uint64_t, kRefusals> refused{};
 };
 
 struct ScanResult {
@@ -90,6 +120,12 @@ class Service {
   virtual Result<ModelStatus> GetModel(const std::string& model_id) = 0;
   virtual std::vector<PluginStatus> ListPlugins() = 0;
   virtual ServerStats Stats() = 0;
+  // Remembers where the time of an answered request went; never blocks for long. The oldest is forgotten.
+  virtual void RecordTrace(std::unique_ptr<Trace> trace) { (void)trace; }
+  // The last request with this id, or kNotFound.
+  virtual Result<Trace> FindTrace(const std::string& request_id) {
+    return NotFound("request '" + request_id + "' is not remembered");
+  }
   // True while requests are accepted: false during start-up and drain.
   virtual bool Ready() = 0;
 
