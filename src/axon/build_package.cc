@@ -2,6 +2,7 @@
 #include "axon/build_package.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <ctime>
 
@@ -23,7 +24,6 @@ namespace fs = std::filesystem;
 using package::Manifest;
 
 constexpr uint64_t kMaxConfigBytes = 16U << 20U;
-constexpr char kConvertedModel[] = "model.onnx";
 
 bool Holds(const package::Install& install, const std::string& path) {
   const auto files = install.files();
@@ -81,10 +81,13 @@ class Builder {
   void FillMetadata();
   Status CheckWeights() const;
   Status ConvertWeights();
+  Result<std::string> AddGraphs(const convert::ConvertResult& converted);
+  Status InspectGraphs(const convert::ConvertResult& converted);
   Status Inspect(const std::string& path, const std::string& format);
   void FillFramework();
   void NoteUnused(const std::vector<std::string>& tensors);
   void FillText();
+  std::string InputBesidesText() const;
   void FillPooling(const preprocess::SentenceConfig& config, package::TextSpec* text);
   void FillRequirements();
   void Note(std::string line) { built_.notes.push_back(std::move(line)); }
@@ -155,31 +158,52 @@ Status Builder::ConvertWeights() {
       convert::Convert(install_.dir(), convert::ConvertOptions());
   if (!converted.ok())
     return converted.status().WithContext("cannot convert '" + repository_.id + "' to ONNX");
-  MLOS_ASSIGN_OR_RETURN(const package::PackageFile graph,
-                        install_.AddContents(kConvertedModel, converted->onnx));
+  MLOS_ASSIGN_OR_RETURN(const std::string graph_sha256, AddGraphs(*converted));
   if (!converted->side_car.empty()) {
     const os::TemporaryDirectory folder(install_.dir().parent_path());
     MLOS_RETURN_IF_ERROR(convert::WriteSideCar(install_.dir(), *converted, folder.path()));
     MLOS_RETURN_IF_ERROR(
         install_.AddCopy(convert::kSideCarFile, folder.path() / convert::kSideCarFile).status());
   }
-  MLOS_RETURN_IF_ERROR(Inspect(kConvertedModel, "onnx"));
+  MLOS_RETURN_IF_ERROR(InspectGraphs(*converted));
   max_length_ = converted->max_length;
   package::Conversion conversion;
   conversion.converter = "mlos-native";
   conversion.version = kVersion;
   conversion.architecture = converted->architecture;
   conversion.task = converted->task;
-  conversion.graph_sha256 = graph.sha256;
+  conversion.graph_sha256 = graph_sha256;
   for (const package::PackageFile& file : install_.files()) {
     const auto& sources = converted->source_files;
     if (std::find(sources.begin(), sources.end(), file.path) != sources.end())
       conversion.sources.push_back(file);
   }
   manifest_.conversion = std::move(conversion);
-  Note("converted " + converted->architecture + " (" + converted->task + ") to ONNX: " + kConvertedModel +
-       ", " + os::FormatBytes(graph.size_bytes) + "; the weights stay where they are");
+  std::string graphs;
+  for (const convert::ConvertedGraph& graph : converted->graphs)
+    graphs += (graphs.empty() ? "" : ", ") + graph.file + " " + os::FormatBytes(graph.onnx.size());
+  Note("converted " + converted->architecture + " (" + converted->task + ") to ONNX: " + graphs +
+       "; the weights stay where they are");
   NoteUnused(converted->ignored_tensors);
+  return OkStatus();
+}
+
+// The digest of the first.
+Result<std::string> Builder::AddGraphs(const convert::ConvertResult& converted) {
+  std::string sha256;
+  for (const convert::ConvertedGraph& graph : converted.graphs) {
+    MLOS_ASSIGN_OR_RETURN(const package::PackageFile file, install_.AddContents(graph.file, graph.onnx));
+    if (sha256.empty()) sha256 = file.sha256;
+  }
+  return sha256;
+}
+
+// The manifest's inputs and outputs are those of the first graph; each file declares its own.
+Status Builder::InspectGraphs(const convert::ConvertResult& converted) {
+  MLOS_RETURN_IF_ERROR(Inspect(converted.graphs.front().file, "onnx"));
+  manifest_.execution_files.clear();
+  for (const convert::ConvertedGraph& graph : converted.graphs)
+    manifest_.execution_files.push_back({graph.file, "onnx", graph.type});
   return OkStatus();
 }
 
@@ -198,7 +222,11 @@ Status Builder::Inspect(const std::string& path, const std::string& format) {
 void Builder::FillText() {
   const auto is_ids = [](const TensorSpec& input) { return input.name == "input_ids"; };
   const bool takes_tokens = std::any_of(manifest_.inputs.begin(), manifest_.inputs.end(), is_ids);
-  if (!takes_tokens || manifest_.outputs.empty()) return;
+  if (!takes_tokens || manifest_.outputs.empty() || manifest_.execution_files.size() != 1) return;
+  if (const std::string other = InputBesidesText(); !other.empty()) {
+    Note("takes tensors, not text: it has an input '" + other + "'");
+    return;
+  }
   if (!Holds(install_, "tokenizer.json")) {
     Note("no tokenizer.json: the model takes token ids, not text");
     return;
@@ -215,6 +243,15 @@ void Builder::FillText() {
   text.output = manifest_.outputs.front().name;
   FillPooling(*config, &text);
   manifest_.text = std::move(text);
+}
+
+// The first input that a tokenizer does not give; "" when there is none.
+std::string Builder::InputBesidesText() const {
+  constexpr std::array<std::string_view, 3> kGiven = {"input_ids", "attention_mask", "token_type_ids"};
+  for (const TensorSpec& input : manifest_.inputs) {
+    if (std::find(kGiven.begin(), kGiven.end(), input.name) == kGiven.end()) return input.name;
+  }
+  return "";
 }
 
 // A graph that pools itself has the output; for one that ends in token embeddings the pooling is written down, if it is

@@ -16,36 +16,47 @@ struct RegisterOptions {
   bool json = false;
 };
 
+void PrintJson(Context& context, const std::string& id, const client::ModelInfo& model,
+               const std::string& endpoint, const std::string& curl) {
+  JsonWriter json;
+  json.BeginObject().Key("model_id").String(id).Key("plugin_id").String(model.plugin_id);
+  json.Key("load_ms").Double(model.load_ms).Key("endpoint").String(endpoint);
+  json.Key("curl").String(curl).EndObject();
+  context.Print(json.str() + "\n");
+}
+
+void PrintLine(Context& context, const std::string& id, const client::ModelInfo& model,
+               const std::string& endpoint) {
+  std::string line = "registered " + id + " at " + endpoint;
+  if (!model.plugin_id.empty()) line += ", plugin " + Plain(model.plugin_id);
+  if (model.load_ms > 0) {
+    char text[32];
+    std::snprintf(text, sizeof(text), "%.0f ms", model.load_ms);
+    line += ", loaded in " + std::string(text);
+  }
+  context.Print(line + "\n");
+}
+
 int Register(Context& context, const RegisterOptions& options) {
   if (const auto ref = package::ParseModelRef(options.ref); !ref.ok())
     return context.FailUsage(ref.status().message());
   const Result<package::InstalledPackage> package = context.FindInstalled(options.ref);
   if (!package.ok()) return context.Fail(package.status());
   const client::CoreClient core = context.Core();
-  const Result<client::ModelInfo> model = RegisterPackage(core, *package);
-  if (!model.ok()) return context.Fail(model.status().WithContext(package->ref.ToString()));
-  const std::string curl = CurlLine(core.endpoint(), *package);
-  if (options.json) {
-    JsonWriter json;
-    json.BeginObject()
-        .Key("model_id")
-        .String(package->ref.ToString())
-        .Key("plugin_id")
-        .String(model->plugin_id);
-    json.Key("load_ms").Double(model->load_ms).Key("endpoint").String(core.endpoint());
-    json.Key("curl").String(curl).EndObject();
-    context.Print(json.str() + "\n");
-    return kExitOk;
+  const std::vector<Served> parts = ServedParts(*package);
+  for (const Served& part : parts) {
+    const Result<client::ModelInfo> model = RegisterPart(core, *package, part);
+    if (!model.ok()) return context.Fail(model.status().WithContext(part.id));
+    // The example is made of the manifest's inputs, which are those of the first graph.
+    const std::string curl = &part == &parts.front() ? CurlLine(core.endpoint(), *package, part.id) : "";
+    if (options.json) {
+      PrintJson(context, part.id, *model, core.endpoint(), curl);
+      continue;
+    }
+    if (context.quiet) continue;
+    PrintLine(context, part.id, *model, core.endpoint());
+    if (!curl.empty()) context.Print("ask it:\n  " + curl + "\n");
   }
-  if (context.quiet) return kExitOk;
-  std::string line = "registered " + package->ref.ToString() + " at " + core.endpoint();
-  if (!model->plugin_id.empty()) line += ", plugin " + Plain(model->plugin_id);
-  if (model->load_ms > 0) {
-    char text[32];
-    std::snprintf(text, sizeof(text), "%.0f ms", model->load_ms);
-    line += ", loaded in " + std::string(text);
-  }
-  context.Print(line + "\nask it:\n  " + curl + "\n");
   return kExitOk;
 }
 

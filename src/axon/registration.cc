@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "axon/registration.h"
 
+#include <filesystem>
+
 #include "axon/format.h"
 #include "base/checked.h"
 #include "base/json_writer.h"
@@ -42,17 +44,39 @@ bool WriteExample(const TensorSpec& spec, JsonWriter* json) {
 
 }  // namespace
 
-Result<client::ModelInfo> RegisterPackage(const client::CoreClient& core,
-                                          const package::InstalledPackage& package) {
+std::vector<Served> ServedParts(const package::InstalledPackage& package) {
+  const auto& files = package.manifest.execution_files;
+  if (files.size() < 2) return {{package.ref.ToString(), package.dir.string(), "single"}};
+  std::vector<Served> parts;
+  for (const package::ExecutionFile& file : files) {
+    package::ModelRef ref = package.ref;
+    ref.name += "/" + std::filesystem::path(file.path).stem().string();
+    parts.push_back({ref.ToString(), (package.dir / file.path).string(), file.type});
+  }
+  return parts;
+}
+
+Result<client::ModelInfo> RegisterPart(const client::CoreClient& core,
+                                       const package::InstalledPackage& package, const Served& part) {
   client::RegisterModel model;
-  model.model_id = package.ref.ToString();
+  model.model_id = part.id;
   model.name = package.manifest.name;
   model.framework = package.manifest.framework_name;
   model.execution_format = package.manifest.execution_format;
-  model.path = package.dir.string();
+  model.path = part.path;
   model.description = package.manifest.description;
   model.manifest_path = (package.dir / "manifest.yaml").string();
   return core.Register(model);
+}
+
+Result<client::ModelInfo> RegisterPackage(const client::CoreClient& core,
+                                          const package::InstalledPackage& package) {
+  const std::vector<Served> parts = ServedParts(package);
+  if (parts.size() == 1) return RegisterPart(core, package, parts.front());
+  std::string names;
+  for (const Served& part : parts) names += (names.empty() ? "" : ", ") + part.id;
+  return Unimplemented("the model is made of several graphs, which are served one by one: `axon register " +
+                       package.ref.ToString() + "`, then ask " + names);
 }
 
 std::string ExampleBody(const package::Manifest& manifest) {
@@ -69,10 +93,11 @@ std::string ExampleBody(const package::Manifest& manifest) {
   return std::move(json).Take();
 }
 
-std::string CurlLine(const std::string& endpoint, const package::InstalledPackage& package) {
+std::string CurlLine(const std::string& endpoint, const package::InstalledPackage& package,
+                     const std::string& id) {
   const std::string body = ExampleBody(package.manifest);
   const std::string data = body.empty() ? "@input.json" : ShellQuote(body);
-  return "curl -X POST " + endpoint + client::ModelPath(package.ref.ToString()) +
+  return "curl -X POST " + endpoint + client::ModelPath(id) +
          "/inference -H 'Content-Type: application/json' -d " + data;
 }
 

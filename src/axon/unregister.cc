@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // axon unregister: mlos-core unloads a model and forgets it; the package stays installed.
 #include <memory>
+#include <vector>
 
+#include "axon/registration.h"
 #include "axon/verbs.h"
 
 namespace mlos::axon {
@@ -10,9 +12,15 @@ namespace {
 int Unregister(Context& context, const std::string& text) {
   const Result<package::ModelRef> ref = package::ParseModelRef(text);
   if (!ref.ok()) return context.FailUsage(ref.status().message());
-  const Status status = context.Core().Unregister(ref->ToString());
-  if (!status.ok()) return context.Fail(status);
-  if (!context.quiet) context.Print("unregistered " + ref->ToString() + "\n");
+  std::vector<std::string> ids = {ref->ToString()};
+  if (const auto package = context.FindInstalled(text); package.ok()) {
+    ids.clear();
+    for (const Served& part : ServedParts(*package)) ids.push_back(part.id);
+  }
+  for (const std::string& id : ids) {
+    if (const Status status = context.Core().Unregister(id); !status.ok()) return context.Fail(status);
+    if (!context.quiet) context.Print("unregistered " + id + "\n");
+  }
   return kExitOk;
 }
 

@@ -91,19 +91,17 @@ Result<ConvertResult> Convert(const std::filesystem::path& package_dir, const Co
   const BuildContext context{config, head, /*encoder_only=*/!modules.empty()};
   MLOS_ASSIGN_OR_RETURN(const BuildResult built, architecture->build(g, context));
   if (!modules.empty()) MLOS_RETURN_IF_ERROR(AddSentenceEmbedding(g, built.encoder, package_dir, modules));
-  MLOS_ASSIGN_OR_RETURN(BuiltGraph graph, std::move(g).Finish(built.ignore));
+  MLOS_ASSIGN_OR_RETURN(BuiltModel model, std::move(g).Finish(built.ignore));
 
   ConvertResult result;
-  result.onnx = std::move(graph.onnx);
+  result.graphs = std::move(model.graphs);
   result.architecture = architecture->name;
   result.task = modules.empty() ? TaskName(head) : "sentence-similarity";
-  result.inputs = std::move(graph.inputs);
-  result.outputs = std::move(graph.outputs);
-  result.source_files = std::move(graph.source_files);
-  result.ignored_tensors = std::move(graph.ignored_tensors);
-  result.used_tensors = std::move(graph.used_tensors);
-  result.side_car = std::move(graph.side_car);
-  result.parameter_count = graph.parameter_count;
+  result.source_files = std::move(model.source_files);
+  result.ignored_tensors = std::move(model.ignored_tensors);
+  result.used_tensors = std::move(model.used_tensors);
+  result.side_car = std::move(model.side_car);
+  result.parameter_count = model.parameter_count;
   result.max_length = built.max_length;
   return result;
 }

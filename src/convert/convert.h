@@ -28,17 +28,25 @@ struct SideCarPiece {
 };
 inline constexpr char kSideCarFile[] = "model.onnx.data";
 
-// Pooling of a sentence-transformers package is already in the graph.
-struct ConvertResult {
-  std::string onnx;  // bytes of model.onnx; external data locations are relative to the package folder
-  std::string architecture;  // "bert"
-  std::string task;          // "feature-extraction", "sentence-similarity", "fill-mask", ...
+// One ONNX file. External data locations are relative to the package folder, where it belongs.
+inline constexpr char kGraphFile[] = "model.onnx";
+struct ConvertedGraph {
+  std::string file;  // kGraphFile; of a model of several graphs "encoder_model.onnx", "decoder_model.onnx", ...
+  std::string type;  // "single", "encoder", "decoder", "decoder_with_past": execution_files of the manifest
+  std::string onnx;
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
-  std::vector<std::string> source_files;  // weight files the graph points into, relative
+};
+
+// Pooling of a sentence-transformers package is already in the graph.
+struct ConvertResult {
+  std::vector<ConvertedGraph> graphs;  // at least one, in the order in which they are used
+  std::string architecture;            // "bert"
+  std::string task;                    // "feature-extraction", "sentence-similarity", "fill-mask", ...
+  std::vector<std::string> source_files;  // weight files the graphs point into, relative
   std::vector<std::string> used_tensors;
   std::vector<std::string> ignored_tensors;  // with the reason in brackets
-  std::vector<SideCarPiece> side_car;  // usually empty; else the graph also needs kSideCarFile (WriteSideCar)
+  std::vector<SideCarPiece> side_car;  // usually empty; else the graphs also need kSideCarFile (WriteSideCar)
   uint64_t parameter_count = 0;
   uint32_t max_length = 0;  // tokens the position table allows
 };

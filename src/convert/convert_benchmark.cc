@@ -67,7 +67,7 @@ void Run(benchmark::State& state, const fs::path& dir) {
       state.SkipWithError(result.status().ToString().c_str());
       return;
     }
-    graph_bytes = result->onnx.size();
+    graph_bytes = result->graphs.front().onnx.size();
   }
   state.counters["model.onnx_bytes"] = static_cast<double>(graph_bytes);
   state.counters["weight_bytes"] = static_cast<double>(fs::file_size(dir / "model.safetensors"));

@@ -96,19 +96,22 @@ TEST_F(ConvertTest, TellsWhatItUsedIgnoredAndDeclares) {
   uint64_t parameters = 0;
   for (const TensorToWrite& tensor : tensors_) parameters += tensor.bytes.size() / 4;
   EXPECT_EQ(result->parameter_count, parameters - 8 - 1);
-  ASSERT_EQ(result->inputs.size(), 3U);
-  EXPECT_EQ(SpecToString(result->inputs[0]), "INT64 [batch_size, sequence_length]");
-  ASSERT_EQ(result->outputs.size(), 2U);
-  EXPECT_EQ(result->outputs[0].name, "last_hidden_state");
-  EXPECT_EQ(SpecToString(result->outputs[0]), "FP32 [batch_size, sequence_length, 4]");
-  EXPECT_EQ(result->outputs[1].name, "pooler_output");
+  ASSERT_EQ(result->graphs.size(), 1U);
+  EXPECT_EQ(result->graphs[0].file, "model.onnx");
+  EXPECT_EQ(result->graphs[0].type, "single");
+  ASSERT_EQ(result->graphs[0].inputs.size(), 3U);
+  EXPECT_EQ(SpecToString(result->graphs[0].inputs[0]), "INT64 [batch_size, sequence_length]");
+  ASSERT_EQ(result->graphs[0].outputs.size(), 2U);
+  EXPECT_EQ(result->graphs[0].outputs[0].name, "last_hidden_state");
+  EXPECT_EQ(SpecToString(result->graphs[0].outputs[0]), "FP32 [batch_size, sequence_length, 4]");
+  EXPECT_EQ(result->graphs[0].outputs[1].name, "pooler_output");
 }
 
 TEST_F(ConvertTest, WritesNothingAndIsRepeatable) {
   const auto first = Run();
   const auto second = Run();
   ASSERT_TRUE(first.ok() && second.ok());
-  EXPECT_EQ(first->onnx, second->onnx);
+  EXPECT_EQ(first->graphs[0].onnx, second->graphs[0].onnx);
   EXPECT_EQ(*os::ListDirectory(dir_.path()), (std::vector<std::string>{"config.json", "model.safetensors"}));
 }
 

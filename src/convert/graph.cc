@@ -96,6 +96,12 @@ void GraphBuilder::Fail(Status status) {
   if (status_.ok()) status_ = std::move(status);
 }
 
+void GraphBuilder::StartGraph(std::string file, std::string type) {
+  CloseGraph();
+  graph_.file = std::move(file);
+  graph_.type = std::move(type);
+}
+
 TensorSpec GraphBuilder::Spec(std::string name, DType dtype, const std::vector<Dim>& dims) const {
   TensorSpec spec;
   spec.name = std::move(name);
@@ -108,18 +114,18 @@ TensorSpec GraphBuilder::Spec(std::string name, DType dtype, const std::vector<D
 }
 
 Value GraphBuilder::Input(std::string name, DType dtype, std::vector<Dim> dims) {
-  inputs_.push_back(Spec(std::move(name), dtype, dims));
-  return {inputs_.back().name};
+  graph_.inputs.push_back(Spec(std::move(name), dtype, dims));
+  return {graph_.inputs.back().name};
 }
 
 void GraphBuilder::Output(std::string name, const Value& value, DType dtype, std::vector<Dim> dims) {
-  outputs_.push_back(Spec(std::move(name), dtype, dims));
+  graph_.outputs.push_back(Spec(std::move(name), dtype, dims));
   ProtoWriter node;
   node.String(onnx::kNodeInput, value.name);
-  node.String(onnx::kNodeOutput, outputs_.back().name);
-  node.String(onnx::kNodeName, "output/" + outputs_.back().name);
+  node.String(onnx::kNodeOutput, graph_.outputs.back().name);
+  node.String(onnx::kNodeName, "output/" + graph_.outputs.back().name);
   node.String(onnx::kNodeOpType, "Identity");
-  nodes_.Message(onnx::kGraphNode, node);
+  graph_.nodes.Message(onnx::kGraphNode, node);
 }
 
 Value GraphBuilder::Op(std::string_view type, std::initializer_list<Value> inputs,
@@ -130,7 +136,7 @@ Value GraphBuilder::Op(std::string_view type, std::initializer_list<Value> input
 Value GraphBuilder::Op(std::string_view type, const std::vector<Value>& inputs,
                        std::vector<Attribute> attributes) {
   // '#' is in no checkpoint's tensor name that we know; inputs and outputs have no scope. So names cannot collide.
-  Value output{scope_ + "#" + std::string(type) + std::to_string(next_node_++)};
+  Value output{scope_ + "#" + std::string(type) + std::to_string(graph_.next_node++)};
   ProtoWriter node;
   for (const Value& input : inputs) node.String(onnx::kNodeInput, input.name);
   node.String(onnx::kNodeOutput, output.name);
@@ -138,7 +144,7 @@ Value GraphBuilder::Op(std::string_view type, const std::vector<Value>& inputs,
   node.String(onnx::kNodeOpType, type);
   for (const Attribute& attribute : attributes)
     node.Message(onnx::kNodeAttribute, AttributeMessage(attribute));
-  nodes_.Message(onnx::kGraphNode, node);
+  graph_.nodes.Message(onnx::kGraphNode, node);
   return output;
 }
 
@@ -175,16 +181,24 @@ bool GraphBuilder::SameBytes(std::string_view a, std::string_view b) const {
   return std::memcmp(checkpoint_.Bytes(*x).data(), checkpoint_.Bytes(*y).data(), x->entry.size_bytes) == 0;
 }
 
+uint64_t GraphBuilder::SideCarOffset(const std::string& name, const CheckpointTensor& tensor) {
+  const auto [known, is_new] = side_car_offsets_.try_emplace(name);
+  if (is_new) {
+    known->second = (side_car_bytes_ + kSideCarAlignment - 1) / kSideCarAlignment * kSideCarAlignment;
+    const uint64_t size_bytes = tensor.entry.size_bytes;
+    side_car_.push_back({checkpoint_.files()[tensor.file], tensor.entry.offset, size_bytes, known->second});
+    side_car_bytes_ = known->second + size_bytes;
+  }
+  return known->second;
+}
+
 void GraphBuilder::WriteExternal(const std::string& name, const CheckpointTensor& tensor) {
   const TensorEntry& entry = tensor.entry;
   std::string location = checkpoint_.files()[tensor.file];
   uint64_t offset = entry.offset;
   if (offset % DTypeSize(entry.dtype) != 0) {
-    side_car_bytes_ = (side_car_bytes_ + kSideCarAlignment - 1) / kSideCarAlignment * kSideCarAlignment;
-    side_car_.push_back({location, offset, entry.size_bytes, side_car_bytes_});
     location = side_car_file_;
-    offset = side_car_bytes_;
-    side_car_bytes_ += entry.size_bytes;
+    offset = SideCarOffset(name, tensor);
   } else {
     used_files_.insert(tensor.file);
   }
@@ -193,7 +207,7 @@ void GraphBuilder::WriteExternal(const std::string& name, const CheckpointTensor
   proto.Message(onnx::kTensorExternalData, ExternalEntry("offset", std::to_string(offset)));
   proto.Message(onnx::kTensorExternalData, ExternalEntry("length", std::to_string(entry.size_bytes)));
   proto.Int(onnx::kTensorDataLocation, onnx::kLocationExternal);
-  initializers_.Message(onnx::kGraphInitializer, proto);
+  graph_.initializers.Message(onnx::kGraphInitializer, proto);
 }
 
 Value GraphBuilder::StoredWeight(std::string_view name, const Shape& shape, DType* stored) {
@@ -216,10 +230,8 @@ Value GraphBuilder::StoredWeight(std::string_view name, const Shape& shape, DTyp
     return {};
   }
   *stored = entry.dtype;
-  if (used_.insert(found_name).second) {
-    WriteExternal(found_name, *tensor);
-    parameter_count_ += entry.size_bytes / DTypeSize(entry.dtype);
-  }
+  if (graph_.initializer_names.insert(found_name).second) WriteExternal(found_name, *tensor);
+  if (used_.insert(found_name).second) parameter_count_ += entry.size_bytes / DTypeSize(entry.dtype);
   return {found_name};
 }
 
@@ -227,18 +239,18 @@ Value GraphBuilder::Weight(std::string_view name, const Shape& shape) {
   DType stored = DType::kFp32;
   Value weight = StoredWeight(name, shape, &stored);
   if (stored == DType::kFp32) return weight;
-  const auto [known, is_new] = weights_.try_emplace(weight.name);
+  const auto [known, is_new] = graph_.weights.try_emplace(weight.name);
   if (is_new) known->second = Op("Cast", {weight}, {{"to", onnx::DataType(DType::kFp32)}});
   return known->second;
 }
 
 Value GraphBuilder::Constant(const std::string& key, DType dtype, const Shape& shape,
                              std::string_view bytes) {
-  const auto [known, is_new] = constants_.try_emplace(key, Value{"#" + key});
+  const auto [known, is_new] = graph_.constants.try_emplace(key, Value{"#" + key});
   if (is_new) {
     ProtoWriter tensor = TensorHead(known->second.name, dtype, shape);
     tensor.String(onnx::kTensorRawData, bytes);
-    initializers_.Message(onnx::kGraphInitializer, tensor);
+    graph_.initializers.Message(onnx::kGraphInitializer, tensor);
   }
   return known->second;
 }
@@ -265,7 +277,7 @@ Value GraphBuilder::IntTable(const std::string& name, const std::vector<int64_t>
   return Constant(name, DType::kInt64, {static_cast<int64_t>(values.size())}, bytes);
 }
 
-Status GraphBuilder::CheckAllUsed(const std::vector<IgnoreRule>& ignore, BuiltGraph* built) const {
+Status GraphBuilder::CheckAllUsed(const std::vector<IgnoreRule>& ignore, BuiltModel* built) const {
   for (const auto& [name, tensor] : checkpoint_.tensors()) {
     if (used_.contains(name)) continue;
     const IgnoreRule* matching = nullptr;
@@ -284,18 +296,17 @@ Status GraphBuilder::CheckAllUsed(const std::vector<IgnoreRule>& ignore, BuiltGr
   return OkStatus();
 }
 
-Result<BuiltGraph> GraphBuilder::Finish(const std::vector<IgnoreRule>& ignore) && {
-  if (!status_.ok()) return status_;
-  BuiltGraph built;
-  MLOS_RETURN_IF_ERROR(CheckAllUsed(ignore, &built));
-
-  ProtoWriter inputs;
-  for (const TensorSpec& spec : inputs_) inputs.Message(onnx::kGraphInput, ValueInfo(spec));
-  for (const TensorSpec& spec : outputs_) inputs.Message(onnx::kGraphOutput, ValueInfo(spec));
+void GraphBuilder::CloseGraph() {
+  Graph done = std::exchange(graph_, {});
+  scope_.clear();
+  if (done.outputs.empty()) return;
+  ProtoWriter values;
+  for (const TensorSpec& spec : done.inputs) values.Message(onnx::kGraphInput, ValueInfo(spec));
+  for (const TensorSpec& spec : done.outputs) values.Message(onnx::kGraphOutput, ValueInfo(spec));
   ProtoWriter name;
   name.String(onnx::kGraphName, "mlos");
   // Fields of one message written one after another are that message.
-  const std::string graph = nodes_.bytes() + name.bytes() + initializers_.bytes() + inputs.bytes();
+  const std::string graph = done.nodes.bytes() + name.bytes() + done.initializers.bytes() + values.bytes();
 
   ProtoWriter opset;
   opset.Int(onnx::kOpsetVersion, onnx::kOpset);
@@ -304,10 +315,16 @@ Result<BuiltGraph> GraphBuilder::Finish(const std::vector<IgnoreRule>& ignore) &
   model.String(onnx::kModelProducerName, "mlos");
   model.String(onnx::kModelGraph, graph);
   model.Message(onnx::kModelOpsetImport, opset);
+  closed_.push_back({std::move(done.file), std::move(done.type), std::move(model).Take(),
+                     std::move(done.inputs), std::move(done.outputs)});
+}
 
-  built.onnx = std::move(model).Take();
-  built.inputs = std::move(inputs_);
-  built.outputs = std::move(outputs_);
+Result<BuiltModel> GraphBuilder::Finish(const std::vector<IgnoreRule>& ignore) && {
+  if (!status_.ok()) return status_;
+  BuiltModel built;
+  MLOS_RETURN_IF_ERROR(CheckAllUsed(ignore, &built));
+  CloseGraph();
+  built.graphs = std::move(closed_);
   for (const size_t file : used_files_) built.source_files.push_back(checkpoint_.files()[file]);
   built.used_tensors.assign(used_.begin(), used_.end());
   built.side_car = std::move(side_car_);

@@ -5,8 +5,9 @@
 //   Value x = g.Input("x", DType::kFp32, {"batch_size", 16});
 //   Value y = g.Op("Gemm", {x, g.Weight("dense.weight", {8, 16}), g.Weight("dense.bias", {8})}, {{"transB", 1}});
 //   g.Output("y", y, DType::kFp32, {"batch_size", 8});
-//   Result<BuiltGraph> graph = g.Finish({...});
+//   Result<BuiltModel> model = g.Finish({...});
 //
+// A model of several graphs (encoder, decoder ...) calls StartGraph before each of them.
 // The first error sticks: later calls do nothing harmful and Finish returns it, so that builders read as straight lines.
 #pragma once
 
@@ -53,10 +54,8 @@ struct IgnoreRule {
   std::string reason;
 };
 
-struct BuiltGraph {
-  std::string onnx;
-  std::vector<TensorSpec> inputs;
-  std::vector<TensorSpec> outputs;
+struct BuiltModel {
+  std::vector<ConvertedGraph> graphs;
   std::vector<std::string> source_files;
   std::vector<std::string> used_tensors;
   std::vector<std::string> ignored_tensors;  // "name (reason)"
@@ -68,6 +67,10 @@ class GraphBuilder {
  public:
   // `checkpoint` must outlive the builder.
   explicit GraphBuilder(const Checkpoint& checkpoint, std::string side_car_file);
+
+  // What follows goes to `file`; `type` is what execution_files of the manifest call it. Values of the graph before are not
+  // known in this one; weights may be used in several. Without a call everything goes to kGraphFile, "single".
+  void StartGraph(std::string file, std::string type);
 
   Value Input(std::string name, DType dtype, std::vector<Dim> dims);
   void Output(std::string name, const Value& value, DType dtype, std::vector<Dim> dims);
@@ -101,32 +104,45 @@ class GraphBuilder {
   const Status& status() const { return status_; }
 
   // The model. kUnimplemented when a tensor of the checkpoint is neither used nor covered by `ignore`.
-  Result<BuiltGraph> Finish(const std::vector<IgnoreRule>& ignore) &&;
+  Result<BuiltModel> Finish(const std::vector<IgnoreRule>& ignore) &&;
 
  private:
+  // Of the graph that is being built.
+  struct Graph {
+    std::string file = kGraphFile;
+    std::string type = "single";
+    ProtoWriter nodes;
+    ProtoWriter initializers;
+    std::set<std::string> initializer_names;  // of the checkpoint's tensors
+    std::vector<TensorSpec> inputs;
+    std::vector<TensorSpec> outputs;
+    std::map<std::string, Value> constants;
+    std::map<std::string, Value> weights;  // by stored name: as FP32
+    uint64_t next_node = 0;
+  };
+
   // Legacy spellings: LayerNorm.gamma/beta. Null when missing.
   const CheckpointTensor* Find(std::string_view name, std::string* found_name) const;
   Value Constant(const std::string& key, DType dtype, const Shape& shape, std::string_view bytes);
   void WriteExternal(const std::string& name, const CheckpointTensor& tensor);
+  // Where the bytes lie in the side-car; put there when they are not yet.
+  uint64_t SideCarOffset(const std::string& name, const CheckpointTensor& tensor);
   TensorSpec Spec(std::string name, DType dtype, const std::vector<Dim>& dims) const;
-  Status CheckAllUsed(const std::vector<IgnoreRule>& ignore, BuiltGraph* built) const;
+  void CloseGraph();
+  Status CheckAllUsed(const std::vector<IgnoreRule>& ignore, BuiltModel* built) const;
 
   const Checkpoint& checkpoint_;
   const std::string side_car_file_;
   Status status_;
-  ProtoWriter nodes_;
-  ProtoWriter initializers_;
-  std::vector<TensorSpec> inputs_;
-  std::vector<TensorSpec> outputs_;
-  std::map<std::string, Value> constants_;
-  std::map<std::string, Value> weights_;  // by stored name: as FP32
-  std::set<std::string> used_;            // names in the checkpoint
+  Graph graph_;
+  std::vector<ConvertedGraph> closed_;
+  std::set<std::string> used_;  // names in the checkpoint
   std::set<size_t> used_files_;
   std::vector<SideCarPiece> side_car_;
+  std::map<std::string, uint64_t> side_car_offsets_;  // by name in the checkpoint
   uint64_t side_car_bytes_ = 0;
   uint64_t parameter_count_ = 0;
   std::string scope_;
-  uint64_t next_node_ = 0;
 };
 
 }  // namespace mlos::convert

@@ -26,7 +26,9 @@ Result<fs::path> ExecutionFileOf(const package::InstalledPackage& package) {
     if (file.type == "single") return package.dir / file.path;
   }
   return Unimplemented("package '" + package.dir.string() + "' is made of several graphs (" +
-                       m.execution_files[0].type + ", ...), which mlos-core does not run yet");
+                       m.execution_files[0].type +
+                       ", ...); give the path of the one to serve, for example '" +
+                       (package.dir / m.execution_files[0].path).string() + "'");
 }
 
 Result<ModelFiles> FromPackage(const fs::path& dir) {

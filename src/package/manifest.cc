@@ -198,8 +198,8 @@ class ManifestParser {
     out_.execution_format = in_.Text(at, "execution_format");
     out_.files = Files(at, "files", Need::kRequired);
     if (in_.ok() && out_.files.empty()) in_.Fail(in_.Child(at, "files", Need::kRequired), "is empty");
-    static constexpr std::array<std::string_view, 5> kTypes = {"single", "encoder", "decoder", "text_encoder",
-                                                               "vision_encoder"};
+    static constexpr std::array<std::string_view, 6> kTypes = {"single", "encoder", "decoder", "decoder_with_past",
+                                                               "text_encoder", "vision_encoder"};
     for (const At& item : in_.List(at, "execution_files", Need::kOptional)) {
       if (in_.Expect(item, YamlNode::Kind::kMap).node == nullptr) return;
       ExecutionFile file;

@@ -26,7 +26,8 @@ struct PackageFile {
 struct ExecutionFile {
   std::string path;
   std::string format;           // "onnx", "gguf", ...
-  std::string type = "single";  // single | encoder | decoder | text_encoder | vision_encoder
+  // single | encoder | decoder | decoder_with_past | text_encoder | vision_encoder
+  std::string type = "single";
 
   bool operator==(const ExecutionFile&) const = default;
 };

@@ -28,21 +28,31 @@ class Package {
   }
   const std::filesystem::path& path() const { return dir_.path(); }
 
-  // Converts in place and opens the result.
+  // Converts in place and opens the first graph.
   std::unique_ptr<OrtSession> Open(const std::string& task = "") {
+    if (!ConvertInPlace(task)) return nullptr;
+    return OpenGraph(result.graphs.front());
+  }
+
+  // False, and a failure of the test, when it is refused.
+  bool ConvertInPlace(const std::string& task) {
     Result<ConvertResult> converted = Convert(path(), {task});
     EXPECT_TRUE(converted.ok()) << converted.status().ToString();
-    if (!converted.ok()) return nullptr;
+    if (!converted.ok()) return false;
     result = std::move(*converted);
-    WriteBytes(path() / "model.onnx", result.onnx);
+    for (const ConvertedGraph& graph : result.graphs) WriteBytes(path() / graph.file, graph.onnx);
     const Status side_car = WriteSideCar(path(), result, path());
     EXPECT_TRUE(side_car.ok()) << side_car.ToString();
-    auto session = std::make_unique<OrtSession>(path() / "model.onnx");
+    return true;
+  }
+
+  std::unique_ptr<OrtSession> OpenGraph(const ConvertedGraph& graph) const {
+    auto session = std::make_unique<OrtSession>(path() / graph.file);
     std::vector<std::string> declared;
-    for (const TensorSpec& spec : result.inputs) declared.push_back(spec.name);
+    for (const TensorSpec& spec : graph.inputs) declared.push_back(spec.name);
     EXPECT_EQ(declared, session->inputs());
     declared.clear();
-    for (const TensorSpec& spec : result.outputs) declared.push_back(spec.name);
+    for (const TensorSpec& spec : graph.outputs) declared.push_back(spec.name);
     EXPECT_EQ(declared, session->outputs());
     return session;
   }

@@ -42,7 +42,7 @@ class TextModel {
  public:
   TextModel(const fs::path& source, const std::string& task, bool pool_outside) : package_(source) {
     session_ = package_.Open(task);
-    interface_.inputs.swap(package_.result.inputs);
+    interface_.inputs.swap(package_.result.graphs.front().inputs);
     const auto config = preprocess::ReadSentenceConfig(source);
     EXPECT_TRUE(config.ok()) << config.status().ToString();
     preprocess::TextOptions options;

@@ -3,7 +3,8 @@
 
 A case folder holds config.json, model.safetensors and golden.safetensors (golden.<task>.safetensors for another task than the
 one config.json asks for). In the latter `<case>/in/<name>` is an input, `<case>/out/<name>` an output and `<case>/finite_only`
-the rows (fully masked) whose numbers are open as long as they are finite. tests/convert/case_golden_test.cc runs every folder.
+the rows (fully masked) whose numbers are open as long as they are finite. Of a model of several graphs a case is named
+`<graph>@<case>` ("encoder_model@length_one"). tests/convert/case_golden_test.cc runs every folder.
 """
 import json
 import pathlib
