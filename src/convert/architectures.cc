@@ -7,7 +7,7 @@ namespace mlos::convert {
 namespace {
 
 constexpr std::array kArchitectures = {&kBert,  &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert,
-                                       &kMpnet, &kAlbert,  &kElectra,    &kDebertaV2, &kVit,
+                                       &kMpnet, &kAlbert,  &kElectra,    &kDebertaV2, &kGpt2, &kVit,
                                        &kDeit,  &kResNet,  &kConvNext};
 
 constexpr std::array kHeads = {Head::kEncoder,
@@ -15,6 +15,8 @@ constexpr std::array kHeads = {Head::kEncoder,
                                Head::kSequenceClassification,
                                Head::kTokenClassification,
                                Head::kQuestionAnswering,
+                               Head::kCausalLm,
+                               Head::kSeq2SeqLm,
                                Head::kReplacedTokens,
                                Head::kImageClassification};
 
@@ -32,6 +34,10 @@ std::string_view TaskName(Head head) {
       return "token-classification";
     case Head::kQuestionAnswering:
       return "question-answering";
+    case Head::kCausalLm:
+      return "text-generation";
+    case Head::kSeq2SeqLm:
+      return "text2text-generation";
     case Head::kReplacedTokens:
       return "replaced-token-detection";
     case Head::kImageClassification:

@@ -22,6 +22,8 @@ enum class Head {
   kSequenceClassification,  // text-classification
   kTokenClassification,     // token-classification
   kQuestionAnswering,       // question-answering
+  kCausalLm,                // text-generation: next tokens, with key/value cache
+  kSeq2SeqLm,               // text2text-generation: encoder, decoder, decoder with past
   kReplacedTokens,          // replaced-token-detection: ELECTRA's discriminator
   kImageClassification,     // image-classification
 };
@@ -75,6 +77,7 @@ extern const Architecture kMpnet;
 extern const Architecture kAlbert;
 extern const Architecture kElectra;
 extern const Architecture kDebertaV2;
+extern const Architecture kGpt2;
 extern const Architecture kVit;
 extern const Architecture kDeit;
 extern const Architecture kResNet;

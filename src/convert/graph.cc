@@ -148,6 +148,24 @@ Value GraphBuilder::Op(std::string_view type, const std::vector<Value>& inputs,
   return output;
 }
 
+std::vector<Value> GraphBuilder::Split(const Value& x, int64_t axis, const std::vector<int64_t>& sizes) {
+  const Value lengths = Ints(sizes);
+  std::vector<Value> parts;
+  ProtoWriter node;
+  node.String(onnx::kNodeInput, x.name);
+  node.String(onnx::kNodeInput, lengths.name);
+  const std::string name = scope_ + "#Split" + std::to_string(graph_.next_node++);
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    parts.push_back({name + "." + std::to_string(i)});
+    node.String(onnx::kNodeOutput, parts.back().name);
+  }
+  node.String(onnx::kNodeName, name);
+  node.String(onnx::kNodeOpType, "Split");
+  node.Message(onnx::kNodeAttribute, AttributeMessage({"axis", axis}));
+  graph_.nodes.Message(onnx::kGraphNode, node);
+  return parts;
+}
+
 const CheckpointTensor* GraphBuilder::Find(std::string_view name, std::string* found_name) const {
   for (const std::string& candidate : {std::string(name), LegacyName(name)}) {
     if (candidate.empty()) continue;

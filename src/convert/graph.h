@@ -80,6 +80,9 @@ class GraphBuilder {
            std::vector<Attribute> attributes = {});
   Value Op(std::string_view type, const std::vector<Value>& inputs, std::vector<Attribute> attributes = {});
 
+  // Parts of these sizes along an axis.
+  std::vector<Value> Split(const Value& x, int64_t axis, const std::vector<int64_t>& sizes);
+
   // True when the checkpoint has the tensor (also under its legacy name).
   bool Has(std::string_view name) const;
   // Its shape; an error that sticks and an empty shape when it is missing.

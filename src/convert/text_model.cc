@@ -43,6 +43,15 @@ Value Dense(GraphBuilder& g, const Value& x, const std::string& name, int64_t in
   return LinearFrom(g, x, name + ".weight", name + ".bias", in, out);
 }
 
+std::string TiedTensor(GraphBuilder& g, bool tied, const std::string& shared, const std::string& own) {
+  if (!g.Has(own)) return shared;
+  if (!tied || !g.Has(shared)) return own;
+  if (g.SameBytes(shared, own)) return shared;
+  g.Fail(Unimplemented("config.json ties the decoder to the embeddings, but '" + own + "' differs from '" +
+                       shared + "'"));
+  return own;
+}
+
 TextModel::TextModel(GraphBuilder& g, const std::string& base, const TextSizes& sizes,
                      const std::string& probe)
     : g_(g), sizes_(sizes), base_(base) {
@@ -155,15 +164,6 @@ void TextModel::SequenceLabels(const Value& pooled, const std::string& name) {
   g_.SetScope(name);
   const int64_t labels = Labels(g_, name);
   g_.Output("logits", Dense(g_, pooled, name, sizes_.width, labels), DType::kFp32, {kBatchAxis, labels});
-}
-
-std::string TextModel::Shared(const std::string& shared, const std::string& own) {
-  if (!g_.Has(own)) return shared;
-  if (!sizes_.tied || !g_.Has(shared)) return own;
-  if (g_.SameBytes(shared, own)) return shared;
-  g_.Fail(Unimplemented("config.json ties the decoder to the embeddings, but '" + own + "' differs from '" +
-                        shared + "'"));
-  return own;
 }
 
 void TextModel::VocabularyScores(const Value& x, int64_t width, const std::string& own,

@@ -42,6 +42,10 @@ Status CheckHeads(const TextSizes& sizes, const char* width_key, const char* hea
 // Linear whose bias must be there.
 Value Dense(GraphBuilder& g, const Value& x, const std::string& name, int64_t in, int64_t out);
 
+// Name of the decoder's tensor: `own`, or `shared` when the checkpoint leaves it out because the two are tied. An error sticks when
+// they are tied but differ.
+std::string TiedTensor(GraphBuilder& g, bool tied, const std::string& shared, const std::string& own);
+
 class TextModel {
  public:
   // `base`: the prefix of the encoder in a checkpoint with a head ("bert."); a bare model has none, some are wrapped once more
@@ -88,8 +92,9 @@ class TextModel {
   Value FirstToken(const std::string& dense, const std::string& activation);
   void Refuse(std::string_view architecture, Head head);
 
-  // The decoder's tensor: `own`, or `shared` when the checkpoint leaves it out because the two are tied.
-  std::string Shared(const std::string& shared, const std::string& own);
+  std::string Shared(const std::string& shared, const std::string& own) {
+    return TiedTensor(g_, sizes_.tied, shared, own);
+  }
 
  private:
   GraphBuilder& g_;

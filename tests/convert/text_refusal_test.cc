@@ -83,7 +83,7 @@ INSTANTIATE_TEST_SUITE_P(Architectures, TextRefusalTest,
                          ::testing::Values("roberta-cls", "roberta-mlm", "distilbert-mlm", "distilbert-cls",
                                            "mpnet-mlm", "mpnet-cls", "albert-mlm", "electra-mlm",
                                            "electra-discriminator", "deberta-v3-mlm",
-                                           "deberta-v2-tokens-conv"),
+                                           "deberta-v2-tokens-conv", "gpt2-tokens", "gpt2-cls"),
                          [](const ::testing::TestParamInfo<const char*>& folder) {
                            std::string name = folder.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -106,6 +106,8 @@ TEST(TextConfigTest, NamesValuesItDoesNotKnow) {
       {"albert-mlm", R"("hidden_act": "softplus")", "'hidden_act'"},
       {"deberta-v3-mlm", R"("conv_kernel_size": 4)", "'conv_kernel_size'"},
       {"deberta-v3-mlm", R"("attention_head_size": 4)", "'attention_head_size'"},
+      {"gpt2-cls", R"("activation_function": "gelu_10")", "'activation_function'"},
+      {"gpt2-cls", R"("add_cross_attention": true)", "'add_cross_attention'"},
       {"electra-mlm", R"("position_embedding_type": "relative_key")", "'position_embedding_type'"},
   };
   for (const auto& [folder, entry, key] : wrong) {
