@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -49,7 +50,7 @@ constexpr const char* kAllowed[] = {
     // open files
     "read", "pread64", "readv", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2", "close",
     "close_range", "dup", "dup2", "dup3", "fcntl", "fcntl64", "pipe", "pipe2", "splice", "tee", "vmsplice", "sendfile",
-    "sendfile64", "copy_file_range", "flock", "fsync", "fdatasync",
+    "sendfile64", "copy_file_range", "flock", "fsync", "fdatasync", "fallocate",
     // sockets that are open already
     "recvmsg", "recvfrom", "recv", "recvmmsg", "sendmsg", "sendto", "send", "sendmmsg", "shutdown", "getsockopt",
     "getsockname", "getpeername", "socketpair",
@@ -61,7 +62,7 @@ constexpr const char* kAllowed[] = {
 
 // With a folder to write to.
 constexpr const char* kWriting[] = {
-    "creat",  "truncate",   "truncate64", "ftruncate", "ftruncate64", "fallocate", "unlink",    "unlinkat", "rename",
+    "creat",  "truncate",   "truncate64", "ftruncate", "ftruncate64", "unlink",    "unlinkat",  "rename",
     "renameat", "renameat2", "mkdir",      "mkdirat",   "rmdir",       "link",      "linkat",    "fchmod",   "chmod",
     "fchmodat", "utimensat", "utimes",     "sync_file_range",
 };
@@ -73,7 +74,7 @@ constexpr const char* kRefused[] = {
     "memfd_secret", "userfaultfd", "shmget", "shmat",    "msgget",       "semget",        "mq_open",    "inotify_init",
     "inotify_init1", "inotify_add_watch", "fanotify_init", "io_uring_setup", "unlink", "unlinkat", "rename", "renameat",
     "renameat2", "mkdir",   "mkdirat",    "rmdir",      "link",         "linkat",        "symlink",    "symlinkat",
-    "truncate", "truncate64", "ftruncate", "ftruncate64", "fallocate",  "chmod",         "fchmod",     "fchmodat",
+    "truncate", "truncate64", "ftruncate", "ftruncate64", "chmod",         "fchmod",     "fchmodat",
     "chown",   "fchown",    "lchown",     "fchownat",   "mknod",        "mknodat",       "utimensat",  "utimes",
     "utime",   "futimesat", "setxattr",   "lsetxattr",  "fsetxattr",    "chdir",         "fchdir",     "syslog",
     "setuid",  "setgid",    "setreuid",   "setregid",   "setresuid",    "setresgid",     "setgroups",  "setsid",
@@ -175,6 +176,8 @@ void AddRest(Filter* filter, bool may_use_devices) {
   for (const int option : kHarmlessPrctl) {
     filter->Add(SCMP_ACT_ALLOW, "prctl", {SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(option))});
   }
+  // Ending with the parent can be asked for, not undone.
+  filter->Add(SCMP_ACT_ALLOW, "prctl", {SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG), SCMP_A1(SCMP_CMP_EQ, SIGKILL)});
   if (may_use_devices) {
     filter->Add(SCMP_ACT_ALLOW, "ioctl");
     return;
