@@ -56,6 +56,20 @@ Result<const Architecture*> FindArchitecture(std::string_view model_type) {
                        "\"; native conversion knows: " + known);
 }
 
+Result<const Architecture*> FindArchitectureByTensors(const Checkpoint& checkpoint) {
+  std::string known;
+  for (const Architecture* architecture : kArchitectures) {
+    if (architecture->recognises == nullptr) continue;
+    if (architecture->recognises(checkpoint)) return architecture;
+    known += (known.empty() ? "" : ", ") + std::string(architecture->name);
+  }
+  const std::string example =
+      checkpoint.tensors().empty() ? "" : " ('" + checkpoint.tensors().begin()->first + "' ...)";
+  return Unimplemented("there is no config.json, and the names of the tensors" + example +
+                       " are those of no architecture that can be told without; such are: " +
+                       (known.empty() ? "none" : known));
+}
+
 Result<Head> ChooseHead(const Architecture& architecture, const std::vector<std::string>& class_names,
                         std::string_view task) {
   if (!task.empty()) {

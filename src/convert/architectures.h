@@ -59,10 +59,16 @@ struct Architecture {
   std::span<const ClassHead> classes;
   // Fills the builder. Errors of the config are returned, those of tensors stick in the builder.
   Result<BuildResult> (*build)(GraphBuilder& g, const BuildContext& context);
+  // For checkpoints that come without config.json (torchvision's state dicts, TorchScript archives): true when names and shapes
+  // of the tensors can only be this architecture's. Null when it cannot be told. The builder then gets an empty config and,
+  // unless a task is asked for, the head of the first class.
+  bool (*recognises)(const Checkpoint& checkpoint) = nullptr;
 };
 
 // kUnimplemented, naming the known ones, when `model_type` is none of them.
 Result<const Architecture*> FindArchitecture(std::string_view model_type);
+// The one that recognises the tensors of a checkpoint without config.json; kUnimplemented when none does.
+Result<const Architecture*> FindArchitectureByTensors(const Checkpoint& checkpoint);
 // The head that `task` (or, when empty, the class in `architectures`) asks for.
 Result<Head> ChooseHead(const Architecture& architecture, const std::vector<std::string>& class_names,
                         std::string_view task);

@@ -6,6 +6,9 @@
 
 #include <simdjson.h>
 
+#include "convert/strided.h"
+#include "convert/torch/torch_file.h"
+#include "convert/weight_files.h"
 #include "os/file.h"
 
 namespace mlos::convert {
@@ -13,32 +16,35 @@ namespace {
 
 namespace dom = simdjson::dom;
 
-constexpr char kWeights[] = "model.safetensors";
-constexpr char kIndex[] = "model.safetensors.index.json";
 constexpr uint64_t kMaxIndexBytes = 100'000'000;
 constexpr size_t kMaxShards = 10'000;
 
-Status Damaged(std::string what) { return DataLoss(std::string(kIndex) + ": " + std::move(what)); }
-
-// A file beside the index and nothing else: no folders, no parent, nothing hidden or unprintable.
-bool IsPlainFileName(std::string_view name) {
-  constexpr std::string_view kSuffix = ".safetensors";
-  if (name.size() <= kSuffix.size() || name.size() > 255 || !name.ends_with(kSuffix) || name.front() == '.')
-    return false;
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F || c == '/' || c == '\\') return false;
-  }
-  return true;
-}
+Status Damaged(std::string what) { return DataLoss("index of the shards: " + std::move(what)); }
 
 std::string Join(const std::string& folder, const std::string& name) {
   return folder.empty() ? name : folder + "/" + name;
 }
 
+// The header of either kind of file.
+Result<std::vector<TensorEntry>> ReadHeader(const std::string& file, std::span<const std::byte> bytes) {
+  if (!file.ends_with(".safetensors") && LooksLikeTorchFile(bytes)) {
+    MLOS_ASSIGN_OR_RETURN(std::vector<TorchTensor> tensors, ReadTorchFile(bytes));
+    std::vector<TensorEntry> entries;
+    for (TorchTensor& t : tensors) {
+      entries.push_back(
+          {std::move(t.name), t.dtype, std::move(t.shape), t.offset, t.size_bytes, std::move(t.strides)});
+    }
+    return entries;
+  }
+  // A pickle of something else, an archive, a tar file: the reader of PyTorch's says what is wrong with it.
+  if (!file.ends_with(".safetensors")) return ReadTorchFile(bytes).status();
+  MLOS_ASSIGN_OR_RETURN(SafetensorsHeader header, ParseSafetensors(bytes));
+  return std::move(header.tensors);
+}
+
 }  // namespace
 
-Result<std::map<std::string, std::string>> ParseShardIndex(std::string_view json) {
+Result<std::map<std::string, std::string>> ParseShardIndex(std::string_view json, std::string_view suffix) {
   const simdjson::padded_string padded(json);
   dom::parser parser;
   dom::element root;
@@ -56,8 +62,9 @@ Result<std::map<std::string, std::string>> ParseShardIndex(std::string_view json
     std::string_view file;
     if (value.get_string().get(file) != simdjson::SUCCESS)
       return Damaged("the file of '" + std::string(name) + "' is no string");
-    if (!IsPlainFileName(file)) {
-      return Damaged("'" + std::string(file) + "' is not the name of a .safetensors file in the same folder");
+    if (!IsPlainFileName(file, suffix)) {
+      return Damaged("'" + std::string(file) + "' is not the name of a " + std::string(suffix) +
+                     " file in the same folder");
     }
     if (!shards.emplace(name, file).second) return Damaged("'" + std::string(name) + "' twice");
   }
@@ -67,14 +74,18 @@ Result<std::map<std::string, std::string>> ParseShardIndex(std::string_view json
 
 Status Checkpoint::Add(const std::filesystem::path& root, const std::string& folder,
                        const std::string& name_prefix) {
-  const std::string single = Join(folder, kWeights);
-  if (os::Exists(root / single)) return AddFile(root, single, name_prefix, nullptr);
-  const std::string index = Join(folder, kIndex);
-  if (!os::Exists(root / index)) {
-    return NotFound("no " + single + " and no " + index + " in " + root.string());
-  }
-  MLOS_ASSIGN_OR_RETURN(const std::string json, os::ReadFile(root / index, kMaxIndexBytes));
-  MLOS_ASSIGN_OR_RETURN(const auto shard_of, ParseShardIndex(json));
+  MLOS_ASSIGN_OR_RETURN(const WeightFiles weights, FindWeightFiles(root / folder));
+  if (!weights.index.empty()) return AddShards(root, folder, weights.index, name_prefix);
+  return AddFile(root, Join(folder, weights.files.front()), name_prefix);
+}
+
+Status Checkpoint::AddShards(const std::filesystem::path& root, const std::string& folder,
+                             const std::string& index, const std::string& name_prefix) {
+  MLOS_ASSIGN_OR_RETURN(const std::string json, os::ReadFile(root / Join(folder, index), kMaxIndexBytes));
+  const Result<std::map<std::string, std::string>> shards =
+      ParseShardIndex(json, index.starts_with("pytorch") ? ".bin" : ".safetensors");
+  if (!shards.ok()) return shards.status().WithContext(Join(folder, index));
+  const auto& shard_of = *shards;
   std::set<std::string> files;
   for (const auto& [name, file] : shard_of) files.insert(file);
   if (files.size() > kMaxShards) return Damaged("names " + std::to_string(files.size()) + " files");
@@ -91,12 +102,17 @@ Status Checkpoint::Add(const std::filesystem::path& root, const std::string& fol
 }
 
 Status Checkpoint::AddFile(const std::filesystem::path& root, const std::string& file,
+                           const std::string& name_prefix) {
+  return AddFile(root, file, name_prefix, nullptr);
+}
+
+Status Checkpoint::AddFile(const std::filesystem::path& root, const std::string& file,
                            const std::string& name_prefix,
                            const std::map<std::string, std::string>* shard_of) {
   MLOS_ASSIGN_OR_RETURN(os::MappedFile mapped, os::MappedFile::Open(root / file));
-  Result<SafetensorsHeader> header = ParseSafetensors(mapped.bytes());
-  if (!header.ok()) return header.status().WithContext(file);
-  for (TensorEntry& entry : header->tensors) {
+  Result<std::vector<TensorEntry>> entries = ReadHeader(file, mapped.bytes());
+  if (!entries.ok()) return entries.status().WithContext(file);
+  for (TensorEntry& entry : *entries) {
     if (shard_of != nullptr) {
       const auto shard = shard_of->find(entry.name);
       if (shard == shard_of->end() || shard->second != std::filesystem::path(file).filename()) {
@@ -119,7 +135,16 @@ const CheckpointTensor* Checkpoint::Find(std::string_view name) const {
 }
 
 std::span<const std::byte> Checkpoint::Bytes(const CheckpointTensor& tensor) const {
-  return mapped_[tensor.file].bytes().subspan(tensor.entry.offset, tensor.entry.size_bytes);
+  const TensorEntry& entry = tensor.entry;
+  if (entry.strides.empty()) return mapped_[tensor.file].bytes().subspan(entry.offset, entry.size_bytes);
+  std::vector<std::byte>& gathered = gathered_[&tensor];
+  if (gathered.size() != entry.size_bytes) {
+    gathered.resize(entry.size_bytes);
+    StridedReader(mapped_[tensor.file].bytes().subspan(entry.offset), entry.shape, entry.strides,
+                  DTypeSize(entry.dtype))
+        .Read(gathered);
+  }
+  return gathered;
 }
 
 }  // namespace mlos::convert

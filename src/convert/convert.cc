@@ -8,7 +8,10 @@
 #include "convert/config.h"
 #include "convert/graph.h"
 #include "convert/sentence_transformers.h"
+#include "convert/strided.h"
+#include "convert/weight_files.h"
 #include "os/file.h"
+#include "os/mapped_file.h"
 #include "preprocess/sentence_modules.h"
 
 namespace mlos::convert {
@@ -20,8 +23,13 @@ constexpr uint64_t kMaxConfigBytes = 16'000'000;
 constexpr uint64_t kSideCarChunk = 4 << 20;
 
 Status AddWeights(const std::filesystem::path& dir, const std::vector<SentenceModule>& modules,
-                  Checkpoint* checkpoint) {
-  MLOS_RETURN_IF_ERROR(checkpoint->Add(dir, modules.empty() ? "" : modules.front().path, ""));
+                  const std::string& weights, Checkpoint* checkpoint) {
+  const std::string folder = modules.empty() ? "" : modules.front().path;
+  if (weights.empty()) {
+    MLOS_RETURN_IF_ERROR(checkpoint->Add(dir, folder, ""));
+  } else {
+    MLOS_RETURN_IF_ERROR(checkpoint->AddFile(dir, folder.empty() ? weights : folder + "/" + weights, ""));
+  }
   for (const SentenceModule& module : modules) {
     if (module.kind != SentenceModule::Kind::kDense) continue;
     MLOS_RETURN_IF_ERROR(checkpoint->Add(dir, module.path, DensePrefix(module)));
@@ -48,7 +56,24 @@ Result<std::vector<SentenceModule>> ModulesFor(const std::filesystem::path& dir,
   return modules;
 }
 
+Status CopyStrided(const std::filesystem::path& dir, const SideCarPiece& piece, const os::File& target) {
+  MLOS_ASSIGN_OR_RETURN(const os::MappedFile source, os::MappedFile::Open(dir / piece.file));
+  if (piece.offset > source.size()) return DataLoss(piece.file + " became shorter while it was read");
+  StridedReader reader(source.bytes().subspan(piece.offset), piece.shape, piece.strides,
+                       DTypeSize(piece.dtype));
+  std::vector<std::byte> buffer(std::min(piece.size_bytes, kSideCarChunk));
+  for (uint64_t done = 0; done < piece.size_bytes;) {
+    const size_t got = reader.Read(buffer);
+    if (got == 0) return Internal(piece.file + ": a strided tensor ended early");
+    MLOS_RETURN_IF_ERROR(
+        target.WriteAt(piece.target_offset + done, std::span<const std::byte>(buffer).first(got)));
+    done += got;
+  }
+  return OkStatus();
+}
+
 Status CopyPiece(const std::filesystem::path& dir, const SideCarPiece& piece, const os::File& target) {
+  if (!piece.strides.empty()) return CopyStrided(dir, piece, target);
   MLOS_ASSIGN_OR_RETURN(const os::File source, os::File::Open(dir / piece.file, os::File::Mode::kRead));
   std::vector<std::byte> buffer(std::min(piece.size_bytes, kSideCarChunk));
   for (uint64_t done = 0; done < piece.size_bytes;) {
@@ -66,9 +91,11 @@ Status CopyPiece(const std::filesystem::path& dir, const SideCarPiece& piece, co
 }  // namespace
 
 bool LooksConvertible(const std::filesystem::path& package_dir) {
-  const auto weights = [&](const std::filesystem::path& dir) {
-    return os::Exists(dir / "config.json") &&
-           (os::Exists(dir / "model.safetensors") || os::Exists(dir / "model.safetensors.index.json"));
+  const auto weights = [](const std::filesystem::path& dir) {
+    const auto found = FindWeightFiles(dir);
+    if (!found.ok()) return false;
+    const bool is_torch = !found->files.empty() && !found->files.front().ends_with(".safetensors");
+    return is_torch || os::Exists(dir / "config.json");
   };
   if (weights(package_dir)) return true;
   const auto modules = preprocess::ReadSentenceModules(package_dir);
@@ -77,16 +104,21 @@ bool LooksConvertible(const std::filesystem::path& package_dir) {
 
 Result<ConvertResult> Convert(const std::filesystem::path& package_dir, const ConvertOptions& options) {
   MLOS_ASSIGN_OR_RETURN(const std::vector<SentenceModule> modules, ModulesFor(package_dir, options.task));
-  MLOS_ASSIGN_OR_RETURN(const Config config, ReadConfig(package_dir, modules));
+  Checkpoint checkpoint;
+  const bool named = modules.empty() && !os::Exists(package_dir / "config.json");
+  // Headers of weights come second: a config.json that is not known is the better message.
+  if (named) MLOS_RETURN_IF_ERROR(AddWeights(package_dir, modules, options.weights, &checkpoint));
+  MLOS_ASSIGN_OR_RETURN(const Config config, named ? Config::Parse("{}") : ReadConfig(package_dir, modules));
   MLOS_ASSIGN_OR_RETURN(const std::string model_type, config.String("model_type", ""));
-  MLOS_ASSIGN_OR_RETURN(const Architecture* architecture, FindArchitecture(model_type));
-  MLOS_ASSIGN_OR_RETURN(const std::vector<std::string> class_names, config.Strings("architectures"));
+  MLOS_ASSIGN_OR_RETURN(const Architecture* architecture,
+                        named ? FindArchitectureByTensors(checkpoint) : FindArchitecture(model_type));
+  MLOS_ASSIGN_OR_RETURN(std::vector<std::string> class_names, config.Strings("architectures"));
+  if (named) class_names = {std::string(architecture->classes.front().class_name)};
   // Sentence-transformers loads the bare encoder, whatever class the checkpoint was saved from.
   const std::string_view task = modules.empty() ? std::string_view(options.task) : "feature-extraction";
   MLOS_ASSIGN_OR_RETURN(const Head head, ChooseHead(*architecture, class_names, task));
 
-  Checkpoint checkpoint;
-  MLOS_RETURN_IF_ERROR(AddWeights(package_dir, modules, &checkpoint));
+  if (!named) MLOS_RETURN_IF_ERROR(AddWeights(package_dir, modules, options.weights, &checkpoint));
   GraphBuilder g(checkpoint, kSideCarFile);
   const BuildContext context{config, head, /*encoder_only=*/!modules.empty()};
   MLOS_ASSIGN_OR_RETURN(const BuildResult built, architecture->build(g, context));

@@ -203,9 +203,10 @@ uint64_t GraphBuilder::SideCarOffset(const std::string& name, const CheckpointTe
   const auto [known, is_new] = side_car_offsets_.try_emplace(name);
   if (is_new) {
     known->second = (side_car_bytes_ + kSideCarAlignment - 1) / kSideCarAlignment * kSideCarAlignment;
-    const uint64_t size_bytes = tensor.entry.size_bytes;
-    side_car_.push_back({checkpoint_.files()[tensor.file], tensor.entry.offset, size_bytes, known->second});
-    side_car_bytes_ = known->second + size_bytes;
+    const TensorEntry& entry = tensor.entry;
+    side_car_.push_back({checkpoint_.files()[tensor.file], entry.offset, entry.size_bytes, known->second,
+                         entry.dtype, entry.shape, entry.strides});
+    side_car_bytes_ = known->second + entry.size_bytes;
   }
   return known->second;
 }
@@ -214,11 +215,10 @@ void GraphBuilder::WriteExternal(const std::string& name, const CheckpointTensor
   const TensorEntry& entry = tensor.entry;
   std::string location = checkpoint_.files()[tensor.file];
   uint64_t offset = entry.offset;
-  if (offset % DTypeSize(entry.dtype) != 0) {
+  used_files_.insert(tensor.file);
+  if (offset % DTypeSize(entry.dtype) != 0 || !entry.strides.empty()) {
     location = side_car_file_;
     offset = SideCarOffset(name, tensor);
-  } else {
-    used_files_.insert(tensor.file);
   }
   ProtoWriter proto = TensorHead(name, entry.dtype, entry.shape);
   proto.Message(onnx::kTensorExternalData, ExternalEntry("location", location));

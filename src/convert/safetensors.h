@@ -28,8 +28,9 @@ struct TensorEntry {
   std::string name;
   DType dtype = DType::kInvalid;
   Shape shape;
-  uint64_t offset = 0;  // from the start of the file
-  uint64_t size_bytes = 0;
+  uint64_t offset = 0;      // from the start of the file
+  uint64_t size_bytes = 0;  // in row-major order
+  Shape strides;  // elements; empty = the bytes lie in row-major order, as they always do in safetensors
 };
 
 struct SafetensorsHeader {
