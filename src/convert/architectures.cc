@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "convert/architectures.h"
 
+#include <algorithm>
 #include <array>
 
 namespace mlos::convert {
 namespace {
 
-constexpr std::array kArchitectures = {&kBert,  &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert,
-                                       &kMpnet, &kAlbert,  &kElectra,    &kDebertaV2, &kGpt2, &kVit,
-                                       &kDeit,  &kResNet,  &kConvNext};
+constexpr std::array kMostArchitectures = {&kBert,  &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert,
+                                           &kMpnet, &kAlbert,  &kElectra,    &kDebertaV2, &kGpt2,
+                                           &kVit,   &kDeit,    &kResNet,     &kConvNext};
+
+constexpr std::array kImageArchitectures = {&kClip, &kClipText, &kClipVision, &kDinov2, &kBeit, &kSwin};
+
+constexpr auto kArchitectures = [] {
+  std::array<const Architecture*, kMostArchitectures.size() + kImageArchitectures.size()> all = {};
+  std::copy(kImageArchitectures.begin(), kImageArchitectures.end(),
+            std::copy(kMostArchitectures.begin(), kMostArchitectures.end(), all.begin()));
+  return all;
+}();
 
 constexpr std::array kHeads = {Head::kEncoder,
                                Head::kMaskedLm,
@@ -18,7 +28,14 @@ constexpr std::array kHeads = {Head::kEncoder,
                                Head::kCausalLm,
                                Head::kSeq2SeqLm,
                                Head::kReplacedTokens,
-                               Head::kImageClassification};
+                               Head::kImageClassification,
+                               Head::kZeroShotImage,
+                               Head::kImageFeatures,
+                               Head::kTextFeatures,
+                               Head::kMaskedImage,
+                               Head::kSemanticSegmentation,
+                               Head::kObjectDetection,
+                               Head::kImageSegmentation};
 
 }  // namespace
 
@@ -42,6 +59,20 @@ std::string_view TaskName(Head head) {
       return "replaced-token-detection";
     case Head::kImageClassification:
       return "image-classification";
+    case Head::kZeroShotImage:
+      return "zero-shot-image-classification";
+    case Head::kImageFeatures:
+      return "image-feature-extraction";
+    case Head::kTextFeatures:
+      return "text-feature-extraction";
+    case Head::kMaskedImage:
+      return "masked-im";
+    case Head::kSemanticSegmentation:
+      return "semantic-segmentation";
+    case Head::kObjectDetection:
+      return "object-detection";
+    case Head::kImageSegmentation:
+      return "image-segmentation";
   }
   return "";
 }

@@ -26,6 +26,13 @@ enum class Head {
   kSeq2SeqLm,               // text2text-generation: encoder, decoder, decoder with past
   kReplacedTokens,          // replaced-token-detection: ELECTRA's discriminator
   kImageClassification,     // image-classification
+  kZeroShotImage,           // zero-shot-image-classification: pictures against texts
+  kImageFeatures,           // image-feature-extraction: the picture's side of a joint model
+  kTextFeatures,            // text-feature-extraction: the text's side
+  kMaskedImage,             // masked-im
+  kSemanticSegmentation,    // semantic-segmentation
+  kObjectDetection,         // object-detection
+  kImageSegmentation,       // image-segmentation: masks of objects
 };
 std::string_view TaskName(Head head);
 
@@ -88,5 +95,11 @@ extern const Architecture kVit;
 extern const Architecture kDeit;
 extern const Architecture kResNet;
 extern const Architecture kConvNext;
+extern const Architecture kClip;
+extern const Architecture kClipText;
+extern const Architecture kClipVision;
+extern const Architecture kDinov2;
+extern const Architecture kBeit;
+extern const Architecture kSwin;
 
 }  // namespace mlos::convert

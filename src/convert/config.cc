@@ -14,6 +14,7 @@ namespace {
 namespace dom = simdjson::dom;
 
 constexpr size_t kShownBytes = 80;
+constexpr int kMaxDepth = 4;  // of objects that can be asked for
 
 std::string Shown(dom::element element) {
   std::string json = simdjson::minify(element);
@@ -23,48 +24,69 @@ std::string Shown(dom::element element) {
 
 }  // namespace
 
-Result<Config> Config::Parse(std::string_view json) {
-  MLOS_ASSIGN_OR_RETURN(const preprocess::JsonDocument document, preprocess::ParseJson(json, "config.json"));
-  dom::object object;
-  if (document.root.get_object().get(object) != simdjson::SUCCESS)
-    return DataLoss("config.json is not a JSON object");
+class ConfigReader {
+ public:
+  static Result<Config> Read(dom::object object, int depth) {
+    Config config;
+    for (const auto& [key, value] : object) {
+      MLOS_ASSIGN_OR_RETURN(Config::Entry entry, ReadEntry(value, depth));
+      if (!config.entries_.emplace(key, std::move(entry)).second) {
+        return DataLoss("config.json has '" + std::string(key) + "' twice");
+      }
+    }
+    return config;
+  }
 
-  Config config;
-  for (const auto& [key, value] : object) {
-    Entry entry;
+ private:
+  static Result<Config::Entry> ReadEntry(dom::element value, int depth) {
+    Config::Entry entry;
     entry.json = Shown(value);
     dom::array array;
     dom::object nested;
     std::string_view text;
     if (value.get_bool().get(entry.boolean) == simdjson::SUCCESS) {
-      entry.kind = Entry::Kind::kBool;
+      entry.kind = Config::Entry::Kind::kBool;
     } else if (value.get_int64().get(entry.integer) == simdjson::SUCCESS) {
-      entry.kind = Entry::Kind::kInt;
+      entry.kind = Config::Entry::Kind::kInt;
       entry.number = static_cast<double>(entry.integer);
     } else if (value.get_double().get(entry.number) == simdjson::SUCCESS) {
-      entry.kind = Entry::Kind::kDouble;
+      entry.kind = Config::Entry::Kind::kDouble;
     } else if (value.get_string().get(text) == simdjson::SUCCESS) {
-      entry.kind = Entry::Kind::kString;
+      entry.kind = Config::Entry::Kind::kString;
       entry.text = text;
     } else if (value.get_array().get(array) == simdjson::SUCCESS) {
-      entry.kind = Entry::Kind::kList;
-      for (dom::element element : array) {
-        entry.empty = false;
-        if (element.get_string().get(text) == simdjson::SUCCESS) entry.texts.emplace_back(text);
-        if (int64_t integer = 0; element.get_int64().get(integer) == simdjson::SUCCESS)
-          entry.integers.push_back(integer);
-      }
-      if (entry.texts.size() != array.size()) entry.texts.clear();
-      if (entry.integers.size() != array.size()) entry.integers.clear();
+      ReadList(array, &entry);
     } else if (value.get_object().get(nested) == simdjson::SUCCESS) {
-      entry.kind = Entry::Kind::kObject;
+      entry.kind = Config::Entry::Kind::kObject;
       entry.empty = nested.size() == 0;
+      if (depth < kMaxDepth) {
+        MLOS_ASSIGN_OR_RETURN(Config object, Read(nested, depth + 1));
+        entry.object = std::make_shared<const Config>(std::move(object));
+      }
     }
-    if (!config.entries_.emplace(key, std::move(entry)).second) {
-      return DataLoss("config.json has '" + std::string(key) + "' twice");
-    }
+    return entry;
   }
-  return config;
+
+  static void ReadList(dom::array array, Config::Entry* entry) {
+    entry->kind = Config::Entry::Kind::kList;
+    for (dom::element element : array) {
+      entry->empty = false;
+      std::string_view text;
+      if (element.get_string().get(text) == simdjson::SUCCESS) entry->texts.emplace_back(text);
+      if (int64_t integer = 0; element.get_int64().get(integer) == simdjson::SUCCESS)
+        entry->integers.push_back(integer);
+    }
+    if (entry->texts.size() != array.size()) entry->texts.clear();
+    if (entry->integers.size() != array.size()) entry->integers.clear();
+  }
+};
+
+Result<Config> Config::Parse(std::string_view json) {
+  MLOS_ASSIGN_OR_RETURN(const preprocess::JsonDocument document, preprocess::ParseJson(json, "config.json"));
+  dom::object object;
+  if (document.root.get_object().get(object) != simdjson::SUCCESS)
+    return DataLoss("config.json is not a JSON object");
+  return ConfigReader::Read(object, 0);
 }
 
 const Config::Entry* Config::Find(std::string_view key) const {
@@ -134,6 +156,13 @@ Result<std::vector<int64_t>> Config::Ints(std::string_view key, std::vector<int6
                   "whole numbers from " + std::to_string(minimum) + " to " + std::to_string(maximum));
   }
   return values;
+}
+
+Result<Config> Config::Object(std::string_view key) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return Config();
+  if (entry->object == nullptr) return Refuse(key, *entry, "an object");
+  return *entry->object;
 }
 
 Status Config::RequireOneOf(std::string_view key, std::initializer_list<std::string_view> known) const {

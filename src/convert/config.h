@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,8 @@ class Config {
   // A list of whole numbers; a number alone is a list of one.
   Result<std::vector<int64_t>> Ints(std::string_view key, std::vector<int64_t> fallback, int64_t minimum,
                                     int64_t maximum) const;
+  // A nested object; an absent one is an empty one. Messages name its keys as they stand in it.
+  Result<Config> Object(std::string_view key) const;
 
   // kUnimplemented unless the key is absent, null or has one of the known values.
   Status RequireOneOf(std::string_view key, std::initializer_list<std::string_view> known) const;
@@ -51,7 +54,9 @@ class Config {
     std::vector<int64_t> integers;   // of a list that holds nothing else
     bool empty = true;               // of a list or object
     std::string json;                // as it stands in the file, for messages
+    std::shared_ptr<const Config> object;
   };
+  friend class ConfigReader;
   const Entry* Find(std::string_view key) const;
   static Status Refuse(std::string_view key, const Entry& entry, std::string_view wanted);
 

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "convert/nn.h"
 #include "convert/text_model.h"
 
 namespace mlos::convert {
@@ -14,11 +15,11 @@ std::vector<Dim> MapDims(const FeatureMap& x, const char* height, const char* wi
 }
 
 // Size after a window with these sizes has gone over the map.
-ImageSize SizeAfter(GraphBuilder& g, ImageSize size, ImageSize kernel, ImageSize stride, int64_t padding,
+ImageSize SizeAfter(GraphBuilder& g, ImageSize size, ImageSize kernel, ImageSize stride, const Padding& pads,
                     const std::string& name) {
   if (size.height == 0) return size;
-  const int64_t height = size.height + 2 * padding - kernel.height;
-  const int64_t width = size.width + 2 * padding - kernel.width;
+  const int64_t height = size.height + pads.top + pads.bottom - kernel.height;
+  const int64_t width = size.width + pads.left + pads.right - kernel.width;
   if (height < 0 || width < 0) {
     g.Fail(Unimplemented("the picture is too small: " + std::to_string(size.height) + " x " +
                          std::to_string(size.width) + " is left of it before '" + name + "'"));
@@ -27,10 +28,17 @@ ImageSize SizeAfter(GraphBuilder& g, ImageSize size, ImageSize kernel, ImageSize
   return {height / stride.height + 1, width / stride.width + 1};
 }
 
-std::vector<Attribute> WindowAttributes(ImageSize kernel, ImageSize stride, int64_t padding) {
+std::vector<Attribute> WindowAttributes(ImageSize kernel, ImageSize stride, const Padding& pads) {
   return {{"kernel_shape", std::vector<int64_t>{kernel.height, kernel.width}},
           {"strides", std::vector<int64_t>{stride.height, stride.width}},
-          {"pads", std::vector<int64_t>(4, padding)}};
+          {"pads", std::vector<int64_t>{pads.top, pads.left, pads.bottom, pads.right}}};
+}
+
+Padding Everywhere(int64_t padding) { return {padding, padding, padding, padding}; }
+
+// What comes after the channels of a map's shape.
+Value SpatialShape(GraphBuilder& g, const FeatureMap& x) {
+  return g.Op("Shape", {x.value}, {{"start", int64_t{2}}});
 }
 
 }  // namespace
@@ -51,17 +59,26 @@ FeatureMap Conv(GraphBuilder& g, const FeatureMap& x, const std::string& name, c
                                g.Weight(name + ".weight", {options.channels, x.channels / options.groups,
                                                            options.kernel.height, options.kernel.width})};
   if (options.bias) inputs.push_back(g.Weight(name + ".bias", {options.channels}));
-  std::vector<Attribute> attributes = WindowAttributes(options.kernel, options.stride, options.padding);
+  const Padding pads = options.sides.value_or(Everywhere(options.padding));
+  std::vector<Attribute> attributes = WindowAttributes(options.kernel, options.stride, pads);
+  if (options.same) attributes.back() = {"auto_pad", "SAME_UPPER"};
   attributes.push_back({"group", options.groups});
-  const ImageSize size = SizeAfter(g, x.size, options.kernel, options.stride, options.padding, name);
+  attributes.push_back({"dilations", std::vector<int64_t>{options.dilation, options.dilation}});
+  const ImageSize spread = {(options.kernel.height - 1) * options.dilation + 1,
+                            (options.kernel.width - 1) * options.dilation + 1};
+  const ImageSize size = options.same
+                             ? ImageSize{(x.size.height + options.stride.height - 1) / options.stride.height,
+                                         (x.size.width + options.stride.width - 1) / options.stride.width}
+                             : SizeAfter(g, x.size, spread, options.stride, pads, name);
   return {g.Op("Conv", inputs, std::move(attributes)), options.channels, size};
 }
 
 FeatureMap MaxPool(GraphBuilder& g, const FeatureMap& x, int64_t kernel, int64_t stride, int64_t padding) {
   const ImageSize window = {kernel, kernel};
   const ImageSize step = {stride, stride};
-  return {g.Op("MaxPool", {x.value}, WindowAttributes(window, step, padding)), x.channels,
-          SizeAfter(g, x.size, window, step, padding, "MaxPool")};
+  const Padding pads = Everywhere(padding);
+  return {g.Op("MaxPool", {x.value}, WindowAttributes(window, step, pads)), x.channels,
+          SizeAfter(g, x.size, window, step, pads, "MaxPool")};
 }
 
 FeatureMap BatchNorm(GraphBuilder& g, const FeatureMap& x, const std::string& name, double epsilon) {
@@ -75,6 +92,42 @@ Value MeanPool(GraphBuilder& g, const FeatureMap& x) { return g.Op("GlobalAverag
 
 Value Flat(GraphBuilder& g, const Value& pooled, int64_t channels) {
   return g.Op("Reshape", {pooled, g.Ints({-1, channels})});
+}
+
+Value MapToTokens(GraphBuilder& g, const FeatureMap& x) {
+  const Value columns = g.Op("Reshape", {x.value, g.Ints({0, x.channels, -1})});
+  return g.Op("Transpose", {columns}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+}
+
+FeatureMap TokensToMap(GraphBuilder& g, const Value& tokens, int64_t channels, const FeatureMap& like) {
+  const Value shape =
+      g.Op("Concat", {g.Ints({-1}), SpatialShape(g, like), g.Ints({channels})}, {{"axis", int64_t{0}}});
+  const Value last = g.Op("Reshape", {tokens, shape});
+  return {g.Op("Transpose", {last}, {{"perm", std::vector<int64_t>{0, 3, 1, 2}}}), channels, like.size};
+}
+
+FeatureMap Upsample(GraphBuilder& g, const FeatureMap& x, const FeatureMap& like) {
+  const Value front = g.Op("Shape", {x.value}, {{"end", int64_t{2}}});
+  const Value sizes = g.Op("Concat", {front, SpatialShape(g, like)}, {{"axis", int64_t{0}}});
+  const Value scaled = g.Op("Resize", {x.value, Value{}, Value{}, sizes},
+                            {{"mode", "linear"}, {"coordinate_transformation_mode", "half_pixel"}});
+  return {scaled, x.channels, like.size};
+}
+
+Value PerChannel(GraphBuilder& g, const std::string& name, int64_t channels) {
+  return g.Op("Unsqueeze", {g.Weight(name, {channels}), g.Ints({1, 2})});
+}
+
+FeatureMap SqueezeExcite(GraphBuilder& g, const FeatureMap& x, const std::string& first,
+                         const std::string& second, int64_t narrow, const std::string& activation) {
+  ConvOptions options;
+  options.channels = narrow;
+  options.bias = true;
+  FeatureMap mean = Conv(g, {MeanPool(g, x), x.channels, {1, 1}}, first, options);
+  mean.value = Activation(g, mean.value, activation, "hidden_act");
+  options.channels = x.channels;
+  const Value weight = g.Op("Sigmoid", {Conv(g, mean, second, options).value});
+  return {g.Op("Mul", {x.value, weight}), x.channels, x.size};
 }
 
 void MapOutput(GraphBuilder& g, const std::string& name, const FeatureMap& x) {

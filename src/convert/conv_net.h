@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "convert/graph.h"
@@ -19,6 +20,13 @@ struct FeatureMap {
 // Declares pixel_values.
 FeatureMap PixelInput(GraphBuilder& g, int64_t channels, ImageSize size);
 
+struct Padding {
+  int64_t top = 0;
+  int64_t left = 0;
+  int64_t bottom = 0;
+  int64_t right = 0;
+};
+
 struct ConvOptions {
   int64_t channels = 0;  // of the result
   ImageSize kernel = {1, 1};
@@ -26,6 +34,9 @@ struct ConvOptions {
   int64_t padding = 0;  // on every side
   int64_t groups = 1;
   bool bias = false;
+  int64_t dilation = 1;
+  std::optional<Padding> sides;  // instead of `padding`
+  bool same = false;             // as TensorFlow's SAME instead of both: result = size / stride, rounded up
 };
 // `name`.weight and `name`.bias. A picture too small for the kernel is an error that sticks.
 FeatureMap Conv(GraphBuilder& g, const FeatureMap& x, const std::string& name, const ConvOptions& options);
@@ -40,6 +51,21 @@ Value MeanPool(GraphBuilder& g, const FeatureMap& x);
 
 // [batch, channels, ...] with one position -> [batch, channels].
 Value Flat(GraphBuilder& g, const Value& pooled, int64_t channels);
+
+// [batch, channels, height, width] <-> [batch, height * width, channels], or rows of `channels`; `like` has the height and
+// width.
+Value MapToTokens(GraphBuilder& g, const FeatureMap& x);
+FeatureMap TokensToMap(GraphBuilder& g, const Value& tokens, int64_t channels, const FeatureMap& like);
+
+// Scaled to the height and width of `like`, bilinear (pixels are areas).
+FeatureMap Upsample(GraphBuilder& g, const FeatureMap& x, const FeatureMap& like);
+
+// The tensor [channels] as [channels, 1, 1], for products and sums with a map.
+Value PerChannel(GraphBuilder& g, const std::string& name, int64_t channels);
+
+// Squeeze and excitation: x * sigmoid(second(act(first(mean)))) with convolutions 1 x 1 that have biases.
+FeatureMap SqueezeExcite(GraphBuilder& g, const FeatureMap& x, const std::string& first,
+                         const std::string& second, int64_t narrow, const std::string& activation);
 
 void MapOutput(GraphBuilder& g, const std::string& name, const FeatureMap& x);
 

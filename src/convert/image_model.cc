@@ -47,15 +47,67 @@ void LogitsOutput(GraphBuilder& g, const Value& logits, const std::string& name)
   g.Output("logits", logits, DType::kFp32, {kBatchAxis, LabelCount(g, name)});
 }
 
-Status RequireImageHead(std::string_view architecture, const BuildContext& context) {
+Status RequireHead(std::string_view architecture, const BuildContext& context,
+                   std::initializer_list<Head> known) {
   if (context.encoder_only) {
     return Unimplemented("modules.json puts pooling behind " + std::string(architecture) +
                          ", which gives no sentences; supported: text encoders");
   }
-  if (context.head == Head::kEncoder || context.head == Head::kImageClassification) return OkStatus();
+  std::string tasks;
+  for (const Head head : known) {
+    if (context.head == head) return OkStatus();
+    tasks += (tasks.empty() ? "" : ", ") + std::string(TaskName(head));
+  }
   return Unimplemented("task '" + std::string(TaskName(context.head)) + "' is not supported for " +
-                       std::string(architecture) + "; supported: " + std::string(TaskName(Head::kEncoder)) +
-                       ", " + std::string(TaskName(Head::kImageClassification)));
+                       std::string(architecture) + "; supported: " + tasks);
+}
+
+Status RequireImageHead(std::string_view architecture, const BuildContext& context) {
+  return RequireHead(architecture, context, {Head::kEncoder, Head::kImageClassification});
+}
+
+Value SelfAttention(GraphBuilder& g, const Layout& layout, int64_t heads, const Value& x,
+                    const AttentionNames& names, const Value& score_bias) {
+  const int64_t width = layout.width;
+  const auto project = [&](const std::string& name, bool bias) {
+    return LinearFrom(g, x, name + ".weight", bias ? name + ".bias" : "", width, width);
+  };
+  const Value query = project(names.query, names.query_bias);
+  const Value key = project(names.key, names.key_bias);
+  const Value value = project(names.value, names.value_bias);
+  return Dense(g, Attention(g, layout, heads, query, key, value, score_bias), names.out, width, width);
+}
+
+Value FeedForward(GraphBuilder& g, const Value& x, const std::string& first, const std::string& second,
+                  int64_t width, int64_t inner, const std::string& activation) {
+  const Value wide = Activation(g, Dense(g, x, first, width, inner), activation, "hidden_act");
+  return Dense(g, wide, second, inner, width);
+}
+
+Value BehindToken(GraphBuilder& g, const Value& first, const Value& tokens, int64_t width) {
+  const Value batch = g.Op("Shape", {tokens}, {{"start", int64_t{0}}, {"end", int64_t{1}}});
+  const Value one_each = g.Op("Concat", {batch, g.Ints({1, width})}, {{"axis", int64_t{0}}});
+  return g.Op("Concat", {g.Op("Expand", {first, one_each}), tokens}, {{"axis", int64_t{1}}});
+}
+
+Value SliceAxis(GraphBuilder& g, const Value& x, int64_t axis, int64_t from, int64_t to, int64_t step) {
+  return g.Op("Slice", {x, g.Ints({from}), g.Ints({to}), g.Ints({axis}), g.Ints({step})});
+}
+
+Value MeanOfTokens(GraphBuilder& g, const Value& tokens) {
+  return g.Op("ReduceMean", {tokens, g.Ints({1})}, {{"keepdims", int64_t{0}}});
+}
+
+Value RelativePlaces(GraphBuilder& g, ImageSize window) {
+  const Value places = g.Op("Range", {g.Int(0), g.Int(window.height * window.width), g.Int(1)});
+  // [places, places]: coordinate of the query less that of the key, from 0.
+  const auto distance = [&](const char* op, int64_t size) {
+    const Value at = g.Op(op, {places, g.Int(window.width)});
+    const Value apart = g.Op("Sub", {g.Op("Unsqueeze", {at, g.Ints({1})}), at});
+    return g.Op("Add", {apart, g.Int(size - 1)});
+  };
+  const Value rows = g.Op("Mul", {distance("Div", window.height), g.Int(2 * window.width - 1)});
+  return g.Op("Add", {rows, distance("Mod", window.width)});
 }
 
 }  // namespace mlos::convert

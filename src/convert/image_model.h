@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,7 @@
 #include "convert/architectures.h"
 #include "convert/config.h"
 #include "convert/graph.h"
+#include "convert/nn.h"
 
 namespace mlos::convert {
 
@@ -41,6 +43,33 @@ Value Labels(GraphBuilder& g, const Value& pooled, const std::string& name, int6
 void LogitsOutput(GraphBuilder& g, const Value& logits, const std::string& name);
 
 // kUnimplemented unless the head is one that image models have and nothing is to come behind the encoder.
+Status RequireHead(std::string_view architecture, const BuildContext& context,
+                   std::initializer_list<Head> known);
+// The same for feature-extraction and image-classification.
 Status RequireImageHead(std::string_view architecture, const BuildContext& context);
+
+// Layers of a transformer by their names; activations are rows.
+// Self-attention after the query, key and value layers `names`, then the layer `out`. `biases` says which of the three have one.
+struct AttentionNames {
+  std::string query, key, value, out;
+  bool query_bias = true, key_bias = true, value_bias = true;
+};
+Value SelfAttention(GraphBuilder& g, const Layout& layout, int64_t heads, const Value& x,
+                    const AttentionNames& names, const Value& score_bias);
+// second(act(first(x))).
+Value FeedForward(GraphBuilder& g, const Value& x, const std::string& first, const std::string& second,
+                  int64_t width, int64_t inner, const std::string& activation);
+
+// `tokens` [batch, n, width] behind the token `first`, [.., width] of one row.
+Value BehindToken(GraphBuilder& g, const Value& first, const Value& tokens, int64_t width);
+// x[:, from:to] of [batch, n, ...]; negative ones count from the end, kEnd is the end.
+inline constexpr int64_t kEnd = INT64_MAX;
+Value SliceAxis(GraphBuilder& g, const Value& x, int64_t axis, int64_t from, int64_t to, int64_t step = 1);
+// Mean over axis 1 of [batch, n, width].
+Value MeanOfTokens(GraphBuilder& g, const Value& tokens);
+
+// For a window of height * width places, int64 [places, places]: which row of a table of (2 height - 1) * (2 width - 1) rows
+// belongs to the place of the key seen from the query's.
+Value RelativePlaces(GraphBuilder& g, ImageSize window);
 
 }  // namespace mlos::convert

@@ -38,13 +38,14 @@ Value Activation(GraphBuilder& g, const Value& x, const std::string& function, c
     return g.Op("Gelu", {x}, {{"approximate", "tanh"}});
   }
   if (function == "relu") return g.Op("Relu", {x});
+  if (function == "relu6") return g.Op("Clip", {x, g.Float(0.0F), g.Float(6.0F)});
   if (function == "tanh") return g.Op("Tanh", {x});
   if (function == "sigmoid") return g.Op("Sigmoid", {x});
   if (function == "silu" || function == "swish") return g.Op("Mul", {x, g.Op("Sigmoid", {x})});
   if (function == "quick_gelu") return g.Op("Mul", {x, g.Op("Sigmoid", {g.Op("Mul", {x, g.Float(1.702F)})})});
   g.Fail(Unimplemented(
       "config.json: '" + key + "' is \"" + function +
-      "\"; supported: gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, quick_gelu, relu, silu, tanh, sigmoid"));
+      "\"; supported: gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, quick_gelu, relu, relu6, silu, tanh, sigmoid"));
   return x;
 }
 

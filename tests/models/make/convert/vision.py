@@ -40,8 +40,8 @@ def hub_tensors(model):
         return load_file(folder + "/model.safetensors")
 
 
-def vision_case(name, model, seed, sizes, full_config=False, dtype=None, also=None, add=None, drop=(), keep_keys=()):
-    """One folder. `also`: (task, model, outputs). `add`: tensors that the file has besides. `drop`: keys the config leaves out."""
+def vision_case(name, model, seed, sizes, full_config=False, dtype=None, also=None, add=None, drop=(), outputs=None, golden=True):
+    """One folder, returned. `also`: (task, model, outputs). `add`: tensors that the file has besides. `drop`: keys the config leaves out."""
     randomise(model, seed)
     if dtype is not None:
         model.to(dtype).float()
@@ -56,10 +56,12 @@ def vision_case(name, model, seed, sizes, full_config=False, dtype=None, also=No
     state = {**hub_tensors(model), **(add or {})}
     write_tensors(folder / "model.safetensors",
                   {key: value.to(dtype) if dtype and value.is_floating_point() else value for key, value in state.items()})
-    write_golden(folder, answers(model, outputs_of(model), sizes))
+    if golden:
+        write_golden(folder, answers(model, outputs or outputs_of(model), sizes))
     if also:
-        task, part, outputs = also
-        write_golden(folder, answers(part, outputs, sizes), task)
+        task, part, part_outputs = also
+        write_golden(folder, answers(part, part_outputs, sizes), task)
+    return folder
 
 
 def transformer(**changes):
