@@ -68,6 +68,7 @@ class Run {
   smi_model& model_;
   const smi_execute_params& params_;
   const smi_output_sink& sink_;
+  Ort::Session* session_ = nullptr;
   std::vector<const smi_tensor*> given_;  // by input; null = left out
   std::vector<size_t> wanted_;            // indices of outputs
   std::vector<const char*> input_names_;
@@ -114,6 +115,7 @@ void Run::CheckOutputs() {
 }
 
 void Run::Prepare() {
+  session_ = &model_.sessions->For(params_.n_threads);
   inputs_.reserve(given_.size());
   for (size_t i = 0; i < given_.size(); ++i) {
     const Port& port = model_.inputs[i];
@@ -159,8 +161,8 @@ void Run::ReserveOutputs() {
 }
 
 void Run::Call(const Ort::RunOptions& options) {
-  model_.session.Run(options, input_names_.data(), inputs_.data(), inputs_.size(), output_names_.data(),
-                     outputs_.data(), outputs_.size());
+  session_->Run(options, input_names_.data(), inputs_.data(), inputs_.size(), output_names_.data(),
+                outputs_.data(), outputs_.size());
 }
 
 void Run::Compute(const Ort::RunOptions& options) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cstring>
 #include <memory>
 
 #include "errors.h"
-#include "onnxruntime_session_options_config_keys.h"
 
 namespace mlos_ort {
 namespace {
@@ -14,26 +15,12 @@ namespace {
 constexpr uint64_t kMiB = 1024 * 1024;
 // From here on what the arena would keep is worth the time it takes to give it back (README.md).
 constexpr uint64_t kShrinkFromParameters = 1'000'000;
+// Of a session whose weights are mapped: its graph, small weights and what packing takes for a moment.
+constexpr uint64_t kCachedSession = 24 * kMiB;
 
-Ort::SessionOptions SessionOptions(const smi_plugin& plugin, const smi_load_params& params,
-                                   const ModelOptions& options) {
-  Ort::SessionOptions out;
-  const int threads = static_cast<int>(std::min<uint32_t>(params.n_threads, 1024));
-  if (threads == 0 || threads >= plugin.threads) {
-    out.DisablePerSessionThreads();
-  } else {
-    // Fewer than the pool has: a pool of the session's own, which for one thread has no thread at all.
-    out.SetIntraOpNumThreads(threads);
-    out.SetInterOpNumThreads(1);
-    out.AddConfigEntry(kOrtSessionOptionsConfigAllowIntraOpSpinning, "0");
-  }
-  out.SetExecutionMode(ORT_SEQUENTIAL);
-  out.SetGraphOptimizationLevel(options.optimization);
-  if (!options.prepack) out.AddConfigEntry(kOrtSessionOptionsConfigDisablePrepacking, "1");
-  if (options.arena == ModelOptions::Arena::kOff) {
-    out.DisableCpuMemArena();
-    out.DisableMemPattern();
-  }
+ModelOptions OptionsOf(const smi_plugin& plugin, const smi_load_params& params) {
+  ModelOptions out = ParseModelOptions(params.options, params.n_options);
+  out.spin_while_running = plugin.spin_while_running;
   return out;
 }
 
@@ -56,24 +43,34 @@ const smi_load_params& Checked(const smi_load_params* params) {
 
 }  // namespace
 
-smi_code Estimate(smi_plugin* /*plugin*/, const smi_load_params* params, smi_estimate* out,
-                  smi_error* error) {
+smi_code Estimate(smi_plugin* plugin, const smi_load_params* params, smi_estimate* out, smi_error* error) {
   return Guard(error, LoadCode, [&]() -> smi_code {
     const smi_load_params& load = Checked(params);
     if (out == nullptr || !SMI_HAS(out, smi_estimate, per_call_bytes)) {
       throw Failure(SMI_INVALID_ARGUMENT, "the estimate is missing or smaller than in SMI 1.0");
     }
     const ModelOptions options = ParseModelOptions(load.options, load.n_options);
-    const OnnxFile file = ReadOnnxFile(std::string(View(load.path)));
+    const std::string path(View(load.path));
+    const OnnxFile file = ReadOnnxFile(path);
+    const WeightSource source = ChooseSource(*plugin, path, file, options);
+    const bool will_map = source.kind != WeightSource::Kind::kPlain;
     const uint64_t weights = file.file_bytes + file.external_bytes;
-    // The graph and its tensors while they are read; then, per weight, a packed copy, and for 16-bit floats one of 32 bits.
-    const uint64_t packed = options.prepack ? weights : 0;
+    const uint64_t further = Sessions::MaxFurther(
+        load.n_threads == 0 ? static_cast<uint32_t>(plugin->threads) : load.n_threads, weights, will_map);
     out->reserved = 0;
-    out->private_bytes =
-        32 * kMiB + 3 * file.file_bytes + file.external_bytes / 4 + packed + 2 * file.half_bytes;
-    out->mapped_bytes = file.external_bytes;
     out->device_bytes = 0;
     out->per_call_bytes = 16 * kMiB + weights / 8;
+    if (source.kind == WeightSource::Kind::kCached) {
+      out->private_bytes = (1 + further) * kCachedSession + kMiB * 8;
+      out->mapped_bytes = source.found.bytes;
+      return SMI_OK;
+    }
+    // The graph and its tensors while they are read; then, per weight, a packed copy, and for 16-bit floats one of 32 bits.
+    const uint64_t packed = options.prepack ? weights : 0;
+    const uint64_t loaded = 3 * file.file_bytes + file.external_bytes / 4 + packed + 2 * file.half_bytes;
+    out->private_bytes = 32 * kMiB + (will_map ? loaded : (1 + further) * loaded) + further * kCachedSession;
+    // While the cache is made, both the model's files and the new ones.
+    out->mapped_bytes = file.external_bytes + (will_map ? 2 * (weights + file.half_bytes) : 0);
     return SMI_OK;
   });
 }
@@ -84,6 +81,10 @@ smi_code Load(smi_plugin* plugin, const smi_load_params* params, smi_model** mod
     if (model == nullptr) throw Failure(SMI_INVALID_ARGUMENT, "there is no place for the model");
     *model = std::make_unique<smi_model>(plugin, load).release();
     ++plugin->n_models;
+#if defined(__GLIBC__)
+    // What packing took for a moment would otherwise stay with this process.
+    malloc_trim(0);
+#endif
     return SMI_OK;
   });
 }
@@ -117,11 +118,12 @@ smi_code ModelStats(smi_model* model, smi_model_stats* out, smi_error* error) {
 }  // namespace mlos_ort
 
 smi_model::smi_model(smi_plugin* owner, const smi_load_params& params)
-    : plugin(owner), options(mlos_ort::ParseModelOptions(params.options, params.n_options)) {
+    : plugin(owner), options(mlos_ort::OptionsOf(*owner, params)) {
   const std::string path(mlos_ort::View(params.path));
   // First, because it says what is wrong with a file in fewer words than the engine.
   const mlos_ort::OnnxFile file = mlos_ort::ReadOnnxFile(path);
-  session = Ort::Session(owner->env, path.c_str(), mlos_ort::SessionOptions(*owner, params, options));
+  sessions = std::make_unique<mlos_ort::Sessions>(*owner, params, options, file);
+  const Ort::Session& session = sessions->main();
   memory = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
   inputs = mlos_ort::ReadInputs(session);
   mlos_ort::AssignDefaults(&inputs);
@@ -141,6 +143,7 @@ smi_model::smi_model(smi_plugin* owner, const smi_load_params& params)
   info.n_outputs = static_cast<uint32_t>(outputs.size());
   info.parameter_count = file.parameters;
   info.batch_dimension = mlos_ort::BatchDimension(inputs, outputs);
+  if (info.batch_dimension >= 0) info.preferred_batch = mlos_ort::PreferredBatch(inputs);
   stats.struct_size = sizeof stats;
 }
 

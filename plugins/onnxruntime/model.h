@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "options.h"
 #include "output_shapes.h"
 #include "plugin.h"
+#include "sessions.h"
 #include "smi/smi.h"
 
 namespace mlos_ort {
@@ -45,6 +47,8 @@ std::vector<Port> ReadInputs(const Ort::Session& session);
 std::vector<Port> ReadOutputs(const Ort::Session& session, const smi_plugin& plugin);
 // Marks the inputs that have a default (see Default).
 void AssignDefaults(std::vector<Port>* inputs);
+// What batching may gain at most for models with a batch dimension: see README.md.
+uint32_t PreferredBatch(const std::vector<Port>& inputs);
 // 0 when dimension 0 of every input and output is free and is the same thing everywhere; else -1.
 int32_t BatchDimension(const std::vector<Port>& inputs, const std::vector<Port>& outputs);
 
@@ -75,7 +79,7 @@ struct smi_model {
   smi_plugin* const plugin;
   const mlos_ort::ModelOptions options;
   bool shrink_arena = false;  // after each call
-  Ort::Session session{nullptr};
+  std::unique_ptr<mlos_ort::Sessions> sessions;
   std::vector<mlos_ort::Port> inputs;
   std::vector<mlos_ort::Port> outputs;
   int input_ids = -1;  // index of the input that defaults take their shape from

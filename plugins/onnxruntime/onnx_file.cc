@@ -102,8 +102,8 @@ std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// StringStringEntryProto of external data: the value of "length".
-void ReadExternalEntry(std::span<const std::byte> bytes, uint64_t* length) {
+// StringStringEntryProto of external data: the values of "length" and "location".
+void ReadExternalEntry(std::span<const std::byte> bytes, uint64_t* length, std::string_view* location) {
   Message entry(bytes);
   Field field;
   std::string_view key;
@@ -112,6 +112,7 @@ void ReadExternalEntry(std::span<const std::byte> bytes, uint64_t* length) {
     if (field.id == 1 && field.wire == 2) key = Text(field.bytes);
     if (field.id == 2 && field.wire == 2) value = Text(field.bytes);
   }
+  if (key == "location") *location = value;
   if (key != "length") return;
   *length = 0;
   for (const char c : value) {
@@ -135,15 +136,19 @@ bool ReadTensor(std::span<const std::byte> bytes, OnnxFile* out) {
   uint64_t elements = 1;
   uint64_t data_type = 0;
   uint64_t length = 0;
+  std::string_view location;
   bool external = false;
   while (tensor.Next(&field)) {
     if (field.id == 1) ReadDims(field, &elements);
     if (field.id == 2 && field.wire == 0) data_type = field.number;
-    if (field.id == 13 && field.wire == 2) ReadExternalEntry(field.bytes, &length);
+    if (field.id == 13 && field.wire == 2) ReadExternalEntry(field.bytes, &length, &location);
     if (field.id == 14 && field.wire == 0) external = field.number == 1;
   }
   AddSaturating(&out->parameters, elements);
-  if (external) AddSaturating(&out->external_bytes, length);
+  if (external) {
+    AddSaturating(&out->external_bytes, length);
+    if (out->external_files.size() < kMaxExternalFiles) out->external_files.emplace(location);
+  }
   if (data_type == kFloat16 || data_type == kBfloat16)
     AddSaturating(&out->half_bytes, MultiplySaturating(elements, 2));
   return tensor.ok();

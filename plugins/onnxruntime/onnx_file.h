@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string>
 
@@ -19,7 +20,10 @@ struct OnnxFile {
   uint64_t external_bytes = 0;  // weights in other files
   uint64_t half_bytes = 0;      // of all weights, those that are 16-bit floats
   uint64_t parameters = 0;      // elements of all weights
+  std::set<std::string>
+      external_files;  // their locations as the file says them, not checked; at most kMaxExternalFiles
 };
+inline constexpr size_t kMaxExternalFiles = 4096;
 
 // Throws Failure: SMI_NOT_FOUND when the file cannot be read, SMI_CORRUPT when it is no ONNX model.
 OnnxFile ReadOnnxFile(const std::string& path);

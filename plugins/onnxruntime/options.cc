@@ -11,6 +11,7 @@ namespace mlos_ort {
 namespace {
 
 constexpr int kMaxThreads = 1024;
+constexpr int kMaxCacheMiB = 1 << 30;
 
 [[noreturn]] void BadValue(const smi_option& option, const std::string& wanted) {
   throw Failure(SMI_INVALID_ARGUMENT, "option '" + std::string(View(option.name)) + "': wanted " + wanted +
@@ -43,6 +44,16 @@ T Choice(const smi_option& option, const std::vector<std::pair<const char*, T>>&
   BadValue(option, names);
 }
 
+// Absolute, or empty for none.
+std::string Folder(const smi_option& option) {
+  std::string out(View(option.value));
+  if (!out.empty() &&
+      (out[0] != '/' || out.find('\0') != std::string::npos || out.find('\n') != std::string::npos)) {
+    BadValue(option, "an absolute path");
+  }
+  return out;
+}
+
 bool Switch(const smi_option& option) { return Choice<bool>(option, {{"on", true}, {"off", false}}); }
 
 }  // namespace
@@ -54,9 +65,17 @@ PluginOptions ParsePluginOptions(const smi_option* options, uint32_t n_options) 
     if (name == "threads") {
       out.threads = Number(options[i], 0, kMaxThreads);
     } else if (name == "spin") {
-      out.spin = Switch(options[i]);
+      using Spin = PluginOptions::Spin;
+      out.spin = Choice<Spin>(options[i], {{"off", Spin::kOff}, {"on", Spin::kOn}, {"run", Spin::kRun}});
+    } else if (name == "weight_cache_dir") {
+      out.weight_cache_dir = Folder(options[i]);
+    } else if (name == "weight_cache_limit") {
+      out.weight_cache_limit_bytes =
+          uint64_t{1 << 20} * static_cast<uint64_t>(Number(options[i], 0, kMaxCacheMiB));
+    } else if (name == "weight_cache_write") {
+      out.weight_cache_write = Switch(options[i]);
     } else {
-      UnknownOption(options[i], "threads, spin");
+      UnknownOption(options[i], "threads, spin, weight_cache_dir, weight_cache_limit, weight_cache_write");
     }
   }
   return out;
@@ -78,8 +97,12 @@ ModelOptions ParseModelOptions(const smi_option* options, uint32_t n_options) {
       out.arena = Choice<Arena>(
           options[i],
           {{"auto", Arena::kAuto}, {"on", Arena::kOn}, {"off", Arena::kOff}, {"shrink", Arena::kShrink}});
+    } else if (name == "weight_cache") {
+      using Cache = ModelOptions::Cache;
+      out.cache =
+          Choice<Cache>(options[i], {{"auto", Cache::kAuto}, {"on", Cache::kOn}, {"off", Cache::kOff}});
     } else {
-      UnknownOption(options[i], "optimization, prepack, arena");
+      UnknownOption(options[i], "optimization, prepack, arena, weight_cache");
     }
   }
   return out;

@@ -19,7 +19,13 @@ inline std::string_view View(smi_str text) {
 struct PluginOptions {
   int threads =
       0;  // of the process-wide pool, the calling thread included; 0 = as many as this process has CPUs
-  bool spin = false;  // idle threads spin before they sleep
+  // Whether idle threads spin before they sleep: never, always, or only while a call of their model runs.
+  enum class Spin { kOff, kOn, kRun };
+  Spin spin = Spin::kOff;
+  // Weight cache (weight_cache.h); without a folder there is none.
+  std::string weight_cache_dir;
+  uint64_t weight_cache_limit_bytes = uint64_t{32} << 30;
+  bool weight_cache_write = true;
 };
 
 // For load().
@@ -29,6 +35,10 @@ struct ModelOptions {
   GraphOptimizationLevel optimization = ORT_ENABLE_ALL;
   bool prepack = true;
   Arena arena = Arena::kAuto;
+  // kAuto: models of 8 MiB and more.
+  enum class Cache { kAuto, kOn, kOff };
+  Cache cache = Cache::kAuto;
+  bool spin_while_running = false;  // from the plugin's options
 };
 
 // Throws Failure (SMI_INVALID_ARGUMENT) naming the option and the values it takes.

@@ -106,9 +106,15 @@ smi_plugin::smi_plugin(const smi_host_api& host_api, const mlos_ort::PluginOptio
   Ort::ThrowOnError(api.SetGlobalIntraOpNumThreads(raw, threads));
   // Nodes of one call run one after another: threads between nodes would only compete with those inside them.
   Ort::ThrowOnError(api.SetGlobalInterOpNumThreads(raw, 1));
-  Ort::ThrowOnError(api.SetGlobalSpinControl(raw, options.spin ? 1 : 0));
+  Ort::ThrowOnError(
+      api.SetGlobalSpinControl(raw, options.spin == mlos_ort::PluginOptions::Spin::kOn ? 1 : 0));
   env = Ort::Env(raw, mlos_ort::LogFromEngine, this, ORT_LOGGING_LEVEL_WARNING, "mlos");
   env.DisableTelemetryEvents();
+  spin_while_running = options.spin == mlos_ort::PluginOptions::Spin::kRun;
+  if (!options.weight_cache_dir.empty()) {
+    cache.emplace(options.weight_cache_dir + "/onnxruntime", options.weight_cache_limit_bytes,
+                  options.weight_cache_write, *this);
+  }
 }
 
 void smi_plugin::Log(int32_t level, const char* message) const {

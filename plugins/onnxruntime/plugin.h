@@ -4,10 +4,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include "onnxruntime_cxx_api.h"
 #include "options.h"
 #include "smi/smi.h"
+#include "weight_cache.h"
 
 struct smi_plugin {
   // Takes the environment up; throws Failure or Ort::Exception.
@@ -18,7 +20,9 @@ struct smi_plugin {
   // Constant after construction.
   const smi_host_api host;
   int threads = 0;  // of the pool, the calling thread included
+  bool spin_while_running = false;
   Ort::Env env{nullptr};
+  std::optional<mlos_ort::WeightCache> cache;
 
   std::atomic<uint32_t> n_models{0};
 };

@@ -341,7 +341,7 @@ TEST_F(OnnxLoadTest, RefusesOptionsItDoesNotKnow) {
   std::string message;
   const auto path = kModels / "two_inputs.onnx";
   EXPECT_EQ(LoadCode(path, &message, {{"fast", "on"}}), SMI_INVALID_ARGUMENT);
-  EXPECT_EQ(message, "unknown option 'fast'; there are: optimization, prepack, arena");
+  EXPECT_EQ(message, "unknown option 'fast'; there are: optimization, prepack, arena, weight_cache");
   EXPECT_EQ(LoadCode(path, &message, {{"prepack", "maybe"}}), SMI_INVALID_ARGUMENT);
   EXPECT_EQ(message, "option 'prepack': wanted on|off, got 'maybe'");
 }

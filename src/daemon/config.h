@@ -30,6 +30,11 @@ struct Config {
   size_t max_queue = 1024;
   bool scan_at_start = false;
 
+  // weight_cache
+  bool weight_cache = true;
+  std::filesystem::path weight_cache_dir;  // empty: weights/ in the cache folder of the user or of --home
+  size_t weight_cache_limit_mb = 32768;
+
   // limits
   size_t max_body_mb = 64;
   std::chrono::milliseconds request_timeout{0};  // 0 = none

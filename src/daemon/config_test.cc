@@ -35,6 +35,7 @@ TEST(ConfigTest, ReadsEveryDocumentedKey) {
       "core: {home: /h, plugin_dirs: [/p], threads: 2, max_queue: 7, scan_at_start: true}\n"
       "limits: {max_body_mb: 5, request_timeout_ms: 100, drain_timeout_ms: 200}\n"
       "logging: {level: debug, file: /l}\n"
+      "weight_cache: {enabled: false, dir: /w, limit_mb: 9}\n"
       "security: {auth_enabled: false}\n",
       &c);
   ASSERT_TRUE(s.ok()) << s.message();
@@ -53,6 +54,9 @@ TEST(ConfigTest, ReadsEveryDocumentedKey) {
   EXPECT_EQ(c.drain_timeout.count(), 200);
   EXPECT_EQ(c.log_level, "debug");
   EXPECT_EQ(c.log_file, "/l");
+  EXPECT_FALSE(c.weight_cache);
+  EXPECT_EQ(c.weight_cache_dir, "/w");
+  EXPECT_EQ(c.weight_cache_limit_mb, 9u);
 }
 
 TEST(ConfigTest, ErrorsNameTheLineAndTheKey) {

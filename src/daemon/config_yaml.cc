@@ -107,6 +107,9 @@ std::map<std::string, Setter> Keys(Config* c) {
       {"limits.drain_timeout_ms", Number(0, std::numeric_limits<int32_t>::max(), &c->drain_timeout)},
       {"logging.level", Text(&c->log_level)},
       {"logging.file", Text(&c->log_file)},
+      {"weight_cache.enabled", Bool(&c->weight_cache)},
+      {"weight_cache.dir", Text(&c->weight_cache_dir)},
+      {"weight_cache.limit_mb", Number(0, 1 << 30, &c->weight_cache_limit_mb)},
       {"security.auth_enabled", Unsupported("this version has no authentication; listen on loopback only")},
   };
 }

@@ -36,11 +36,24 @@ Result<std::vector<fs::path>> PluginDirs(const Config& config) {
   return std::vector<fs::path>{program.parent_path() / "plugins", kSystemPluginDir};
 }
 
-Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, const fs::path& data_dir) {
+// Options of plugins, by the name in their file's name.
+std::map<std::string, plugin::OptionList> PluginOptions(const Config& config, const fs::path& cache_dir) {
+  if (!config.weight_cache) return {};
+  const fs::path dir =
+      config.weight_cache_dir.empty() ? cache_dir / "weights" : fs::absolute(config.weight_cache_dir);
+  return {{"onnxruntime",
+           {{"weight_cache_dir", dir.string()},
+            {"weight_cache_limit", std::to_string(config.weight_cache_limit_mb)}}}};
+}
+
+Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, const os::Directories& dirs) {
+  const fs::path& data_dir = dirs.data;
   MLOS_ASSIGN_OR_RETURN(const std::vector<fs::path> plugin_dirs, PluginDirs(config));
   std::vector<Status> problems;
-  MLOS_ASSIGN_OR_RETURN(auto plugins,
-                        plugin::PluginRegistry::Open(plugin_dirs, {.log = LogOfPlugin}, &problems));
+  MLOS_ASSIGN_OR_RETURN(
+      auto plugins,
+      plugin::PluginRegistry::Open(
+          plugin_dirs, {.log = LogOfPlugin, .plugin_options = PluginOptions(config, dirs.cache)}, &problems));
   for (const Status& problem : problems) spdlog::warn("plugin left out: {}", problem.message());
   for (const plugin::PluginDescription& p : plugins->List()) {
     spdlog::info("plugin {} {} (engine {}) from {}", p.id, p.version, p.engine_version, p.path.string());
@@ -88,7 +101,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
   std::unique_ptr<Daemon> daemon(new Daemon);
   daemon->config_ = config;
   MLOS_ASSIGN_OR_RETURN(const os::Directories dirs, DirectoriesOf(config));
-  MLOS_ASSIGN_OR_RETURN(auto registry, OpenRegistry(config, dirs.data));
+  MLOS_ASSIGN_OR_RETURN(auto registry, OpenRegistry(config, dirs));
   const int threads = config.threads > 0 ? config.threads : os::AvailableCpus();
   daemon->server_ = std::make_unique<serving::Server>(
       std::move(registry),
