@@ -226,7 +226,7 @@ class PluginProcess {
 int Convert(const std::string& folder) {
   const auto result = mlos::convert::Convert(folder, {});
   if (!result.ok()) Fail(result.status().ToString());
-  std::ofstream(folder + "/model.onnx", std::ios::binary) << result->onnx;
+  std::ofstream(folder + "/model.onnx", std::ios::binary) << result->graphs.front().onnx;
   return 0;
 }
 
