@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "convert/architectures.h"
 
-#include <algorithm>
 #include <array>
 
 namespace mlos::convert {
 namespace {
 
-constexpr std::array kMostArchitectures = {&kBert,  &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert,
-                                           &kMpnet, &kAlbert,  &kElectra,    &kDebertaV2, &kGpt2,
-                                           &kVit,   &kDeit,    &kResNet,     &kConvNext};
-
-constexpr std::array kImageArchitectures = {&kClip, &kClipText, &kClipVision, &kDinov2, &kBeit, &kSwin};
-
-constexpr auto kArchitectures = [] {
-  std::array<const Architecture*, kMostArchitectures.size() + kImageArchitectures.size()> all = {};
-  std::copy(kImageArchitectures.begin(), kImageArchitectures.end(),
-            std::copy(kMostArchitectures.begin(), kMostArchitectures.end(), all.begin()));
-  return all;
-}();
+constexpr std::array kArchitectures = {
+    // Text encoders.
+    &kBert, &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert, &kMpnet, &kAlbert, &kElectra, &kDebertaV2,
+    // Generative models.
+    &kGpt2, &kT5, &kMt5,
+    // Images.
+    &kVit, &kDeit, &kResNet, &kConvNext, &kDinov2, &kBeit, &kSwin,
+    // Images and text.
+    &kClip, &kClipText, &kClipVision};
 
 constexpr std::array kHeads = {Head::kEncoder,
                                Head::kMaskedLm,

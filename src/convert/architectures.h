@@ -91,6 +91,8 @@ extern const Architecture kAlbert;
 extern const Architecture kElectra;
 extern const Architecture kDebertaV2;
 extern const Architecture kGpt2;
+extern const Architecture kT5;
+extern const Architecture kMt5;
 extern const Architecture kVit;
 extern const Architecture kDeit;
 extern const Architecture kResNet;

@@ -60,10 +60,9 @@ void CacheOutput(GraphBuilder& g, const std::string& prefix, const KeyValue& kv,
   g.Output(prefix + ".value", kv.value, DType::kFp32, dims);
 }
 
-Value CausalSight(GraphBuilder& g, const Value& query_positions, const Value& key_count) {
-  const Value keys = g.Op("Range", {g.Int(0), key_count, g.Int(1)});
+Value CausalSight(GraphBuilder& g, const Value& queries, const Value& keys) {
   return g.Op("LessOrEqual", {g.Op("Unsqueeze", {keys, g.Ints({0, 1, 2})}),
-                              g.Op("Unsqueeze", {query_positions, g.Ints({0, 1, 3})})});
+                              g.Op("Unsqueeze", {queries, g.Ints({0, 1, 3})})});
 }
 
 Value MaskSight(GraphBuilder& g, const Value& mask) {

@@ -45,8 +45,8 @@ KeyValue CacheInput(GraphBuilder& g, const std::string& prefix, HeadShape heads,
 void CacheOutput(GraphBuilder& g, const std::string& prefix, const KeyValue& kv, HeadShape heads,
                  const char* length);
 
-// [1, 1, queries, keys] of bool: the query at `query_positions` (int64 [queries]) sees keys 0 .. its own position of `key_count`.
-Value CausalSight(GraphBuilder& g, const Value& query_positions, const Value& key_count);
+// [1, 1, queries, keys] of bool: which key is not after the query. Positions: int64 [queries], int64 [keys].
+Value CausalSight(GraphBuilder& g, const Value& queries, const Value& keys);
 // Mask [batch, keys] (1 = look) as bool [batch, 1, 1, keys].
 Value MaskSight(GraphBuilder& g, const Value& mask);
 // Bool -> what is added to scores: 0, or the lowest finite float (so that a row that sees nothing stays finite).

@@ -139,7 +139,8 @@ class Gpt2 {
     const Value queries = Counted(g_, past_length, length);
     if (!cached) positions_ = queries;
     g_.SetScope("mask");
-    const Value sight = CausalSight(g_, queries, g_.Op("Add", {past_length, length}));
+    const Value keys = cached ? Counted(g_, g_.Int(0), g_.Op("Add", {past_length, length})) : queries;
+    const Value sight = CausalSight(g_, queries, keys);
     bias_ = SightToBias(g_, g_.Op("And", {sight, MaskSight(g_, mask_)}));
   }
 
@@ -220,7 +221,7 @@ std::vector<IgnoreRule> Ignored(const ModelNames& names, Head head) {
                                    {names.Base("h."), ".attn.masked_bias", "a constant"},
                                    {names.Of("multiple_choice_head."), "", "not part of the task"}};
   // A tied head is the embeddings once more; of other tasks it is no part.
-  rules.push_back({names.Of("lm_head.weight"), "", "tied to the embeddings, or not part of the task"});
+  rules.push_back(IgnoreTensor(names.Of("lm_head.weight"), "tied to the embeddings, or not part of the task"));
   if (head == Head::kEncoder || head == Head::kCausalLm) {
     for (const char* name : {"score.", "classifier.", "qa_outputs."})
       rules.push_back({names.Of(name), "", "not part of the task"});

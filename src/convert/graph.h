@@ -17,6 +17,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -53,6 +54,11 @@ struct IgnoreRule {
   std::string suffix;
   std::string reason;
 };
+
+// Just the one named so.
+inline IgnoreRule IgnoreTensor(const std::string& name, std::string reason) {
+  return {name, name, std::move(reason)};
+}
 
 struct BuiltModel {
   std::vector<ConvertedGraph> graphs;

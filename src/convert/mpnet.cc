@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // MPNet (model_type "mpnet"): RoBERTa's positions, and a bias by the bucket of the distance added to every layer's scores.
 #include <array>
-#include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <string>
 #include <utility>
 
 #include "convert/architectures.h"
+#include "convert/relative_position.h"
 #include "convert/text_model.h"
 
 namespace mlos::convert {
@@ -15,39 +14,7 @@ namespace {
 
 // The framework's code fixes these three, whatever config.json says.
 constexpr int64_t kPad = 1;
-constexpr int64_t kBuckets = 32;
-constexpr int64_t kMaxDistance = 128;
-
-// Bucket of key - query: half of them for each direction, exact up to 7, then logarithmic; in float32, as the framework counts.
-int64_t Bucket(int64_t distance) {
-  constexpr int64_t kHalf = kBuckets / 2;
-  constexpr int64_t kExact = kHalf / 2;
-  const int64_t n = std::abs(distance);
-  const int64_t direction = distance > 0 ? kHalf : 0;
-  if (n < kExact) return direction + n;
-  const float scale = static_cast<float>(std::log(static_cast<double>(kMaxDistance) / kExact));
-  const float steps = std::log(static_cast<float>(n) / kExact) / scale * (kHalf - kExact);
-  return direction + std::min(kExact + static_cast<int64_t>(steps), kHalf - 1);
-}
-
-// [1, heads, sequence, sequence].
-Value RelativeBias(GraphBuilder& g, TextModel& m, int64_t buckets) {
-  g.SetScope("relative_attention_bias");
-  std::vector<int64_t> table;
-  for (int64_t distance = -kMaxDistance; distance <= kMaxDistance; ++distance)
-    table.push_back(Bucket(distance));
-  const Value positions = m.PositionsFromStart();
-  const Value distance =
-      g.Op("Sub", {g.Op("Unsqueeze", {positions, g.Ints({0})}), g.Op("Unsqueeze", {positions, g.Ints({1})})});
-  const Value near = g.Op("Clip", {distance, g.Int(-kMaxDistance), g.Int(kMaxDistance)});
-  const Value bucket =
-      g.Op("Gather", {g.IntTable("mpnet_buckets", table), g.Op("Add", {near, g.Int(kMaxDistance)})},
-           {{"axis", int64_t{0}}});
-  const Value bias =
-      Embedding(g, m.Base("encoder.relative_attention_bias.weight"), bucket, buckets, m.sizes().heads);
-  return g.Op("Unsqueeze",
-              {g.Op("Transpose", {bias}, {{"perm", std::vector<int64_t>{2, 0, 1}}}), g.Ints({0})});
-}
+constexpr RelativeBuckets kBuckets = {32, 128, true};
 
 Value Layer(GraphBuilder& g, const TextModel& m, const Value& x, const Value& bias, const std::string& p) {
   const TextSizes& s = m.sizes();
@@ -66,7 +33,7 @@ Value Layer(GraphBuilder& g, const TextModel& m, const Value& x, const Value& bi
   return LayerNorm(g, g.Op("Add", {outer, normed}), p + "output.LayerNorm", s.width, s.epsilon);
 }
 
-void BuildEncoder(GraphBuilder& g, TextModel& m, int64_t buckets) {
+void BuildEncoder(GraphBuilder& g, TextModel& m, const RelativeBuckets& buckets) {
   const TextSizes& s = m.sizes();
   g.SetScope("embeddings");
   const std::string p = m.Base("embeddings.");
@@ -74,7 +41,10 @@ void BuildEncoder(GraphBuilder& g, TextModel& m, int64_t buckets) {
   x = g.Op("Add", {x, Embedding(g, p + "position_embeddings.weight", m.PositionsFromIds(kPad), s.positions,
                                 s.width)});
   x = ToRows(g, LayerNorm(g, x, p + "LayerNorm", s.width, s.epsilon), s.width);
-  const Value relative = RelativeBias(g, m, buckets);
+  g.SetScope("relative_attention_bias");
+  const Value positions = m.PositionsFromStart();
+  const Value relative = RelativeBias(g, m.Base("encoder.relative_attention_bias.weight"), buckets, s.heads,
+                                      positions, positions);
   g.SetScope("mask");
   const Value bias = g.Op("Add", {MaskToBias(g, m.mask()), relative});
   for (int64_t i = 0; i < s.layers; ++i)
@@ -112,8 +82,9 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   TextSizes sizes;
   sizes.vocabulary = 30527;
   MLOS_ASSIGN_OR_RETURN(sizes, ReadTextSizes(context.config, sizes));
-  MLOS_ASSIGN_OR_RETURN(const int64_t buckets,
-                        context.config.Int("relative_attention_num_buckets", kBuckets, kBuckets, 1 << 20));
+  RelativeBuckets buckets = kBuckets;
+  MLOS_ASSIGN_OR_RETURN(buckets.table_rows, context.config.Int("relative_attention_num_buckets",
+                                                               kBuckets.count, kBuckets.count, 1 << 20));
   if (sizes.positions <= kPad + 1) {
     return DataLoss("config.json: 'max_position_embeddings' " + std::to_string(sizes.positions) +
                     " leaves no position behind that of padding");

@@ -24,6 +24,13 @@ Value LayerNorm(GraphBuilder& g, const Value& x, const std::string& name, int64_
               {{"axis", int64_t{-1}}, {"epsilon", static_cast<float>(epsilon)}});
 }
 
+Value RmsNorm(GraphBuilder& g, const Value& x, const std::string& name, int64_t width, double epsilon) {
+  const Value squares = g.Op("Pow", {x, g.Float(2.0F)});
+  const Value mean = g.Op("ReduceMean", {squares, g.Ints({-1})});
+  const Value root = g.Op("Sqrt", {g.Op("Add", {mean, g.Float(static_cast<float>(epsilon))})});
+  return g.Op("Mul", {g.Op("Div", {x, root}), g.Weight(name + ".weight", {width})});
+}
+
 Value Embedding(GraphBuilder& g, const std::string& name, const Value& ids, int64_t count, int64_t width) {
   DType stored = DType::kFp32;
   const Value table = g.StoredWeight(name, {count, width}, &stored);

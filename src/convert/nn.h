@@ -22,6 +22,9 @@ Value LinearFrom(GraphBuilder& g, const Value& x, const std::string& weight, con
 // Over the last dimension, `name`.weight and `name`.bias [width].
 Value LayerNorm(GraphBuilder& g, const Value& x, const std::string& name, int64_t width, double epsilon);
 
+// x / sqrt(mean(x^2) + epsilon) over the last dimension, times `name`.weight [width].
+Value RmsNorm(GraphBuilder& g, const Value& x, const std::string& name, int64_t width, double epsilon);
+
 // Rows of the table `name` [count, width] by int64 ids, as FP32. A table in a narrow type is cast after the lookup, so that it
 // stays mapped.
 Value Embedding(GraphBuilder& g, const std::string& name, const Value& ids, int64_t count, int64_t width);

@@ -3,9 +3,12 @@
 
 A decoder is asked twice: a prompt without a past, then further tokens with the cache that PyTorch itself gave.
 """
+import sys
+
 import torch
 import transformers
-from transformers.cache_utils import DynamicCache
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput
 
 from common import randomise, start_case, write_config, write_golden, write_tensors
 
@@ -139,11 +142,142 @@ def gpt2():
          lambda model: gpt2_plain(model, ["start_logits", "end_logits"]))
 
 
+# Encoder and decoder
+
+def seq2seq_masks():
+    """(name, mask of the encoder's text, tokens of the decoder's first step)."""
+    right, left = torch.ones(3, 7, dtype=torch.long), torch.ones(3, 7, dtype=torch.long)
+    right[1, 4:], right[2, 6:], left[1, :3], left[2, :1] = 0, 0, 0, 0
+    return [("right_padding", right, 1), ("left_padding", left, 3), ("length_one", torch.ones(1, 1, dtype=torch.long), 1),
+            ("masked_row", torch.tensor([[1, 0, 1], [0, 0, 0]]), 2), ("long", torch.ones(1, 13, dtype=torch.long), 11)]
+
+
+def encoder_decoder_cache(cache, prefix, layers, parts=("decoder", "encoder")):
+    tensors = {}
+    for part in parts:
+        half = cache.self_attention_cache if part == "decoder" else cache.cross_attention_cache
+        tensors.update({f"{prefix}.{i}.{part}.{name}": value for i in range(layers) for name, value in
+                        (("key", half.layers[i].keys.clone()), ("value", half.layers[i].values.clone()))})
+    return tensors
+
+
+def refill(past, layers):
+    """A framework's cache from the tensors of a past."""
+    halves = {}
+    for part in ("decoder", "encoder"):
+        halves[part] = DynamicCache()
+        for i in range(layers):
+            key, value = (past[f"past_key_values.{i}.{part}.{name}"].clone() for name in ("key", "value"))
+            halves[part].update(key, value, i)
+    cache = EncoderDecoderCache(halves["decoder"], halves["encoder"])
+    for i in range(layers):
+        cache.is_updated[i] = True
+    return cache
+
+
+def decoder_steps(model, name, encoder, mask, first, layers):
+    """The first step and two further ones, of one and of three tokens. `mask`: None when the decoder takes none."""
+    given = {} if mask is None else {"encoder_attention_mask": mask}
+    frame = {} if mask is None else {"attention_mask": mask}
+    outputs = BaseModelOutput(last_hidden_state=encoder)
+    cases, ids = [], ids_of(len(encoder), first, 60)
+    with torch.no_grad():
+        answer = model(encoder_outputs=outputs, decoder_input_ids=ids, use_cache=True, **frame)
+    cases.append((f"decoder_model@{name}", {"input_ids": ids, "encoder_hidden_states": encoder, **given},
+                  {"logits": answer.logits, **encoder_decoder_cache(answer.past_key_values, "present", layers)}, []))
+    for more in (1, 3) if name in ("right_padding", "length_one") else (1,):
+        past = encoder_decoder_cache(answer.past_key_values, "past_key_values", layers)
+        ids = ids_of(len(encoder), more, 70 + more)
+        with torch.no_grad():
+            answer = model(encoder_outputs=outputs, decoder_input_ids=ids, past_key_values=refill(past, layers), use_cache=True,
+                           **frame)
+        cases.append((f"decoder_with_past_model@{name}_{more}", {"input_ids": ids, **given, **past},
+                      {"logits": answer.logits, **encoder_decoder_cache(answer.past_key_values, "present", layers, ["decoder"])},
+                      []))
+    return cases
+
+
+def seq2seq_cases(model, pad):
+    cases, layers = [], len(model.get_decoder().block if hasattr(model.get_decoder(), "block") else model.get_decoder().layers)
+    for i, (name, mask, first) in enumerate(seq2seq_masks()):
+        ids = torch.where(mask == 1, ids_of(*mask.shape, 80 + i), pad)
+        with torch.no_grad():
+            hidden = model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+        cases.append((f"encoder_model@{name}", {"input_ids": ids, "attention_mask": mask}, {"last_hidden_state": hidden}, []))
+        cases += decoder_steps(model, name, hidden, mask, first, layers)
+    return cases
+
+
+def joint_cases(model, outputs, pad, end=None):
+    """One graph that answers for a text. `end`: the token that ends it, as often in each row."""
+    cases = []
+    for i, (name, mask, _) in enumerate(seq2seq_masks()):
+        if end is not None and name == "masked_row":
+            continue
+        ids = torch.where(mask == 1, ids_of(*mask.shape, 90 + i), pad)
+        if end is not None:
+            for row, length in enumerate((mask * torch.arange(1, mask.shape[1] + 1)).argmax(1)):
+                ids[row, length] = end
+                if mask.shape[1] > 4:  # of several the last one counts
+                    ids[row, length - 2] = end
+        with torch.no_grad():
+            answer = model(input_ids=ids, attention_mask=mask)
+        cases.append((name, {"input_ids": ids, "attention_mask": mask}, {key: answer[key] for key in outputs}, []))
+    return cases
+
+
+def write_case(name, model, seed, golden, also=None, **options):
+    """One folder; `also`: {task: its cases of the model}."""
+    randomise(model, seed)
+    if options.get("dtype"):
+        model.to(options["dtype"]).float()
+    folder, state = start(name, model, **options)
+    write_tensors(folder / "model.safetensors", state)
+    write_golden(folder, golden(model))
+    for task, answers in (also or {}).items():
+        write_golden(folder, answers(model), task)
+
+
+def t5():
+    sizes = dict(vocab_size=VOCABULARY, d_model=16, d_kv=6, d_ff=20, num_layers=2, num_heads=3, attn_implementation="eager",
+                 relative_attention_num_buckets=8, relative_attention_max_distance=12, decoder_start_token_id=0)
+    config = lambda **changes: transformers.T5Config(**{**sizes, **changes})
+    cases = lambda model: seq2seq_cases(model, 0)
+    base = lambda model: joint_cases(model.get_encoder(), ["last_hidden_state"], 0)
+    tied = without("lm_head", "embed_tokens")
+    # As t5-small: relu, tied and scaled head.
+    write_case("t5", transformers.T5ForConditionalGeneration(config()), 1101, cases, keep=tied,
+               config_changes={"tie_word_embeddings": True}, also={"feature-extraction": base})
+    # As Flan-T5: gated, a head of its own, another number of decoder layers; written by transformers 4.
+    model = transformers.T5ForConditionalGeneration(config(
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False, num_decoder_layers=1, d_kv=8, num_heads=2))
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+    write_case("t5-gated-own-head", model, 1102, cases, keep=without("embed_tokens"),
+               config_changes={"tie_word_embeddings": False})
+    # Written by transformers 5: tied and not scaled.
+    write_case("t5-gated-silu-v5", transformers.T5ForConditionalGeneration(config(
+        feed_forward_proj="gated-silu", tie_word_embeddings=False)), 1103, cases, keep=tied, full_config=True,
+        dtype=torch.bfloat16)
+    write_case("t5-encoder", transformers.T5EncoderModel(config(relative_attention_num_buckets=32, d_model=15)), 1104,
+               lambda model: joint_cases(model, ["last_hidden_state"], 0), keep=without("shared"))
+    write_case("t5-cls", transformers.T5ForSequenceClassification(config(num_labels=3)), 1105,
+               lambda model: joint_cases(model, ["logits"], 0, end=1), keep=without("embed_tokens"))
+    write_case("t5-tokens", transformers.T5ForTokenClassification(config(num_labels=4)), 1106,
+               lambda model: joint_cases(model, ["logits"], 0), keep=without("embed_tokens"))
+    model = transformers.MT5ForConditionalGeneration(transformers.MT5Config(**sizes))
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+    write_case("mt5", model, 1107, cases, keep=without("embed_tokens"), config_changes={"tie_word_embeddings": False})
+
+
+FAMILIES = (gpt2, t5)
+
+
 def main():
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    for family in (gpt2,):
-        family()
+    for family in FAMILIES:
+        if len(sys.argv) < 2 or family.__name__ in sys.argv[1:]:
+            family()
 
 
 if __name__ == "__main__":
