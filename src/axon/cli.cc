@@ -49,6 +49,7 @@ int RunCommandLine(const std::vector<std::string>& words, const std::atomic<bool
   AddUnregister(app, context, &exit_status);
   AddRun(app, context, &exit_status);
   AddServe(app, context, &exit_status);
+  AddDoctor(app, context, &exit_status);
   AddMirror(app, context, &exit_status);
   AddVersion(app, context, &exit_status);
   AddCompletion(app, context, &exit_status);

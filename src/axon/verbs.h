@@ -18,6 +18,7 @@ void AddRegister(CLI::App& app, Context& context, int* exit_status);
 void AddUnregister(CLI::App& app, Context& context, int* exit_status);
 void AddRun(CLI::App& app, Context& context, int* exit_status);
 void AddServe(CLI::App& app, Context& context, int* exit_status);
+void AddDoctor(CLI::App& app, Context& context, int* exit_status);
 void AddMirror(CLI::App& app, Context& context, int* exit_status);
 void AddVersion(CLI::App& app, Context& context, int* exit_status);
 void AddCompletion(CLI::App& app, Context& context, int* exit_status);

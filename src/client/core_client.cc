@@ -353,6 +353,7 @@ Result<Generated> CoreClient::Generate(const std::string& model_id, const std::s
 }
 
 Result<std::string> CoreClient::Health() const { return Ask("GET", "/health"); }
+Result<std::string> CoreClient::Doctor() const { return Ask("GET", "/doctor"); }
 Result<std::string> CoreClient::Plugins() const { return Ask("GET", "/plugins"); }
 Result<std::string> CoreClient::Stats() const { return Ask("GET", "/stats"); }
 

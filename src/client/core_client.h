@@ -78,6 +78,7 @@ class CoreClient {
   // Raw JSON.
   Result<std::string> Health() const;
   Result<std::string> Plugins() const;
+  Result<std::string> Doctor() const;
   Result<std::string> Stats() const;
 
  private:

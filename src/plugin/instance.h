@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "infer/model_interface.h"
 #include "infer/request.h"
+#include "os/sandbox.h"
 
 namespace mlos::plugin {
 
@@ -64,6 +65,8 @@ class Instance {
   virtual const ModelInterface& interface() const = 0;
   virtual const std::string& plugin_id() const = 0;
   virtual InstanceStats stats() const = 0;
+  // What its process said of the sandbox it runs in; empty in this process.
+  virtual os::SandboxReport sandbox() const { return {}; }
   // Starts the call; `sink` gets the answer exactly once, possibly before this returns and on any thread. May block until
   // then: plugins like onnxruntime work on the calling thread. Uses inputs
   // (checked against the interface: names, dtypes, shapes; outputs of the plugin are checked likewise), outputs,

@@ -38,6 +38,7 @@ class Server final : public Service {
   Result<ModelStatus> GetModel(const std::string& model_id) override;
   std::vector<PluginStatus> ListPlugins() override;
   ServerStats Stats() override;
+  std::vector<WorkerStatus> ListWorkers() override;
   bool Ready() override { return ready_.load(); }
   Result<ModelStatus> RegisterModel(const RegisterRequest& request) override;
   Status UnregisterModel(const std::string& model_id) override;

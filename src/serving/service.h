@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "infer/model_interface.h"
 #include "infer/request.h"
+#include "os/sandbox.h"
 
 namespace mlos::serving {
 
@@ -85,6 +86,15 @@ struct PluginStatus {
   std::vector<std::string> models;        // ids loaded by it
 };
 
+// Where a loaded model runs.
+struct WorkerStatus {
+  std::string model_id;
+  std::string plugin_id;
+  int64_t pid = 0;  // 0: inside this process
+  uint64_t restarts = 0;
+  os::SandboxReport sandbox;  // as the process itself reports it; empty inside this process, or with the sandbox off
+};
+
 struct ServerStats {
   uint64_t requests_total = 0;
   uint64_t requests_ok = 0;
@@ -120,6 +130,8 @@ class Service {
   virtual Result<ModelStatus> GetModel(const std::string& model_id) = 0;
   virtual std::vector<PluginStatus> ListPlugins() = 0;
   virtual ServerStats Stats() = 0;
+  // One for each loaded model.
+  virtual std::vector<WorkerStatus> ListWorkers() { return {}; }
   // Remembers where the time of an answered request went; never blocks for long. The oldest is forgotten.
   virtual void RecordTrace(std::unique_ptr<Trace> trace) { (void)trace; }
   // The last request with this id, or kNotFound.

@@ -165,6 +165,29 @@ std::string EncodePlugins(const std::vector<serving::PluginStatus>& plugins) {
   return std::move(w).Take();
 }
 
+std::string EncodeDoctor(std::string_view version, serving::Service& service) {
+  JsonWriter w;
+  w.BeginObject().Key("status").String("success").Key("version").String(version).Key("ready").Bool(service.Ready());
+  w.Key("plugins").BeginArray();
+  for (const serving::PluginStatus& plugin : service.ListPlugins()) {
+    w.BeginObject().Key("id").String(plugin.id).Key("version").String(plugin.version);
+    w.Key("engine_version").String(plugin.engine_version).Key("path").String(plugin.path).EndObject();
+  }
+  w.EndArray().Key("workers").BeginArray();
+  for (const serving::WorkerStatus& worker : service.ListWorkers()) {
+    w.BeginObject().Key("model_id").String(worker.model_id).Key("plugin_id").String(worker.plugin_id);
+    w.Key("isolation").String(worker.pid == 0 ? "none" : "process").Key("pid").Int(worker.pid);
+    w.Key("restarts").Uint(worker.restarts).Key("sandbox").BeginArray();
+    for (const os::MechanismState& state : worker.sandbox.mechanisms) {
+      w.BeginObject().Key("mechanism").String(os::MechanismName(state.mechanism));
+      w.Key("state").String(os::StateName(state.state)).Key("detail").String(state.detail).EndObject();
+    }
+    w.EndArray().EndObject();
+  }
+  w.EndArray().EndObject();
+  return std::move(w).Take();
+}
+
 std::string EncodeModels(const std::vector<ModelStatus>& models) {
   JsonWriter w;
   w.BeginObject().Key("status").String("success").Key("models").BeginArray();

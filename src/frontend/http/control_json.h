@@ -17,6 +17,8 @@ Result<serving::RegisterRequest> DecodeRegister(std::string_view body);
 std::string EncodeHealth(std::string_view version, bool ready, int64_t unix_s);
 std::string EncodeStats(const serving::ServerStats& stats, uint16_t http_port);
 std::string EncodePlugins(const std::vector<serving::PluginStatus>& plugins);
+// What is in force: versions, plugins, and for each loaded model where it runs and in what sandbox.
+std::string EncodeDoctor(std::string_view version, serving::Service& service);
 std::string EncodeModels(const std::vector<serving::ModelStatus>& models);
 // GET /models/{id}: everything the service knows, inputs and outputs included.
 std::string EncodeModel(const serving::ModelStatus& model);

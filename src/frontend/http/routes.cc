@@ -39,7 +39,7 @@ void Routes::Handle(std::shared_ptr<Exchange> exchange) {
   if (target.route == Route::kUnknown) {
     return SendError(*exchange, 404, "not_found",
                      "no route '" + std::string(target.path.substr(0, 200)) +
-                         "'; there are /health, /stats, /plugins, /models, /models/{id}, "
+                         "'; there are /health, /stats, /plugins, /doctor, /models, /models/{id}, "
                          "/models/{id}/inference, /metrics");
   }
   if (!RouteAllows(target.route, request.method)) {
@@ -98,6 +98,8 @@ void Routes::Get(Exchange& exchange) {
       return exchange.Send({.body = EncodeStats(service_.Stats(), port_.load())});
     case Route::kPlugins:
       return exchange.Send({.body = EncodePlugins(service_.ListPlugins())});
+    case Route::kDoctor:
+      return exchange.Send({.body = EncodeDoctor(shared_.config.version, service_)});
     case Route::kModels:
       return exchange.Send({.body = EncodeModels(service_.ListModels())});
     case Route::kModel: {

@@ -20,6 +20,7 @@ constexpr std::array<RouteInfo, static_cast<size_t>(Route::kCount)> kRoutes = {{
     {Route::kReady, "/health/ready", "GET, HEAD, OPTIONS"},
     {Route::kStats, "/stats", "GET, HEAD, OPTIONS"},
     {Route::kPlugins, "/plugins", "GET, HEAD, OPTIONS"},
+    {Route::kDoctor, "/doctor", "GET, HEAD, OPTIONS"},
     {Route::kModels, "/models", "GET, HEAD, POST, OPTIONS"},
     {Route::kRegister, "/models/register", "POST, OPTIONS"},
     {Route::kScan, "/models/scan", "POST, OPTIONS"},

@@ -18,6 +18,7 @@ enum class Route {
   kReady,
   kStats,
   kPlugins,
+  kDoctor,
   kModels,
   kRegister,
   kScan,

@@ -35,6 +35,15 @@ class FakeService final : public Service {
     models_[id] = std::move(model);
   }
 
+  void set_workers(std::vector<WorkerStatus> workers) {
+    MutexLock lock(mu_);
+    workers_ = std::move(workers);
+  }
+  std::vector<WorkerStatus> ListWorkers() override {
+    MutexLock lock(mu_);
+    return workers_;
+  }
+
   void set_ready(bool ready) {
     MutexLock lock(mu_);
     ready_ = ready;
@@ -136,6 +145,7 @@ class FakeService final : public Service {
   std::function<void(const std::string&, DescribeCallback)> describe_ MLOS_GUARDED_BY(mu_);
   std::function<Result<ModelStatus>(const RegisterRequest&)> register_ MLOS_GUARDED_BY(mu_);
   ServerStats stats_ MLOS_GUARDED_BY(mu_);
+  std::vector<WorkerStatus> workers_ MLOS_GUARDED_BY(mu_);
   bool ready_ MLOS_GUARDED_BY(mu_) = true;
 };
 
