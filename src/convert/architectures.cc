@@ -10,7 +10,7 @@ constexpr std::array kArchitectures = {
     // Text encoders.
     &kBert, &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert, &kMpnet, &kAlbert, &kElectra, &kDebertaV2,
     // Generative models.
-    &kGpt2, &kT5, &kMt5,
+    &kGpt2, &kT5, &kMt5, &kBart, &kMbart,
     // Images.
     &kVit, &kDeit, &kResNet, &kConvNext, &kDinov2, &kBeit, &kSwin,
     // Images and text.

@@ -93,6 +93,8 @@ extern const Architecture kDebertaV2;
 extern const Architecture kGpt2;
 extern const Architecture kT5;
 extern const Architecture kMt5;
+extern const Architecture kBart;
+extern const Architecture kMbart;
 extern const Architecture kVit;
 extern const Architecture kDeit;
 extern const Architecture kResNet;

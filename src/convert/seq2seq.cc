@@ -88,6 +88,14 @@ void DecoderFrame::Outputs(const std::string& name, const Value& rows, int64_t s
   }
 }
 
+std::string WordsOf(GraphBuilder& g, const std::string& base, const std::string& side, bool tied) {
+  const std::string shared = base + "shared.weight";
+  const std::string own = base + side + "embed_tokens.weight";
+  const std::string other = base + (side == "encoder." ? "decoder." : "encoder.") + "embed_tokens.weight";
+  if (g.Has(own)) return TiedTensor(g, tied, shared, own);
+  return !g.Has(shared) && g.Has(other) ? other : shared;
+}
+
 Value ShiftRight(GraphBuilder& g, const Value& ids, const Value& start) {
   const Value others = g.Op("Slice", {ids, g.Ints({0}), g.Ints({-1}), g.Ints({1})});
   return g.Op("Concat", {start, others}, {{"axis", int64_t{1}}});

@@ -71,6 +71,10 @@ class DecoderFrame {
   std::vector<KeyValue> past_own_, past_cross_, own_, cross_;
 };
 
+// Name of the word embeddings of one side ("encoder.", "decoder."), behind `base`: its own embed_tokens.weight, or shared.weight, or (when
+// there is neither) the other side's. When `tied` and both are there they must be the same.
+std::string WordsOf(GraphBuilder& g, const std::string& base, const std::string& side, bool tied);
+
 // What the decoder reads when nobody says: `start`, then the ids but the last.
 Value ShiftRight(GraphBuilder& g, const Value& ids, const Value& start);
 // `token` in every row, [batch, 1].

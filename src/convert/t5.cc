@@ -79,12 +79,7 @@ Result<T5Sizes> ReadSizes(const Config& config, bool multilingual) {
 class T5 {
  public:
   T5(GraphBuilder& g, const T5Sizes& sizes)
-      : g_(g), s_(sizes), names_(g, "transformer.", "encoder.block.0.layer.0.SelfAttention.q.weight") {
-    for (const char* name : {"shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}) {
-      if (words_.empty() && g_.Has(names_.Base(name))) words_ = names_.Base(name);
-    }
-    if (words_.empty()) words_ = names_.Base("shared.weight");
-  }
+      : g_(g), s_(sizes), names_(g, "transformer.", "encoder.block.0.layer.0.SelfAttention.q.weight") {}
 
   const ModelNames& names() const { return names_; }
   const T5Sizes& sizes() const { return s_; }
@@ -96,7 +91,7 @@ class T5 {
     layout_ = LayoutOf(g_, ids_, s_.width);
     batch_ = SizesOf(g_, ids_, 0);
     const Value positions = Counted(g_, g_.Int(0), SizeOf(g_, ids_, 1));
-    Value x = Words(ids_);
+    Value x = Words("encoder.", ids_);
     g_.SetScope("relative_attention_bias");
     const Value relative = Relative("encoder.", true, positions, positions);
     const Value bias = g_.Op("Add", {relative, SightToBias(g_, MaskSight(g_, mask_))});
@@ -110,7 +105,7 @@ class T5 {
 
   // Rows of the decoder.
   Value Decode(DecoderFrame& frame) {
-    Value x = Words(frame.ids());
+    Value x = Words("decoder.", frame.ids());
     g_.SetScope("relative_attention_bias");
     const Value relative = Relative("decoder.", false, frame.positions(), frame.key_positions());
     const Value bias = g_.Op("Add", {relative, frame.CausalBias()});
@@ -131,7 +126,7 @@ class T5 {
     g_.SetScope("lm_head");
     if (s_.scaled_head)
       rows = g_.Op("Mul", {rows, g_.Float(1.0F / std::sqrt(static_cast<float>(s_.width)))});
-    const std::string head = TiedTensor(g_, s_.tied, words_, names_.Of("lm_head.weight"));
+    const std::string head = TiedTensor(g_, s_.tied, WordsName("decoder."), names_.Of("lm_head.weight"));
     return LinearFrom(g_, rows, head, "", s_.width, s_.vocabulary);
   }
 
@@ -140,9 +135,11 @@ class T5 {
   const Layout& layout() const { return layout_; }
 
  private:
-  Value Words(const Value& ids) {
+  std::string WordsName(const std::string& side) { return WordsOf(g_, names_.Base(""), side, true); }
+
+  Value Words(const std::string& side, const Value& ids) {
     g_.SetScope("shared");
-    return ToRows(g_, Embedding(g_, words_, ids, s_.vocabulary, s_.width), s_.width);
+    return ToRows(g_, Embedding(g_, WordsName(side), ids, s_.vocabulary, s_.width), s_.width);
   }
 
   Value Norm(const Value& x, const std::string& name) { return RmsNorm(g_, x, name, s_.width, s_.epsilon); }
@@ -202,7 +199,6 @@ class T5 {
   GraphBuilder& g_;
   const T5Sizes s_;
   const ModelNames names_;
-  std::string words_;
   Value ids_, mask_, batch_;
   Layout layout_;
 };

@@ -83,7 +83,7 @@ INSTANTIATE_TEST_SUITE_P(Architectures, TextRefusalTest,
                          ::testing::Values("roberta-cls", "roberta-mlm", "distilbert-mlm", "distilbert-cls",
                                            "mpnet-mlm", "mpnet-cls", "albert-mlm", "electra-mlm",
                                            "electra-discriminator", "deberta-v3-mlm",
-                                           "deberta-v2-tokens-conv", "gpt2-tokens", "gpt2-cls", "t5-cls"),
+                                           "deberta-v2-tokens-conv", "gpt2-tokens", "gpt2-cls", "t5-cls", "bart-cls"),
                          [](const ::testing::TestParamInfo<const char*>& folder) {
                            std::string name = folder.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -111,6 +111,9 @@ TEST(TextConfigTest, NamesValuesItDoesNotKnow) {
       {"t5", R"("feed_forward_proj": "gelu_10")", "'feed_forward_proj'"},
       {"t5-encoder", R"("relative_attention_num_buckets": 2)", "'relative_attention_num_buckets'"},
       {"t5-encoder", R"("tie_word_embeddings": "yes")", "'tie_word_embeddings'"},
+      {"bart-cls", R"("activation_function": "gelu_10")", "'activation_function'"},
+      {"bart-cls", R"("normalize_before": true)", "'normalize_before'"},
+      {"bart-cls", R"("eos_token_id": [2, 3])", "'eos_token_id'"},
       {"electra-mlm", R"("position_embedding_type": "relative_key")", "'position_embedding_type'"},
   };
   for (const auto& [folder, entry, key] : wrong) {

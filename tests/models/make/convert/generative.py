@@ -269,7 +269,37 @@ def t5():
     write_case("mt5", model, 1107, cases, keep=without("embed_tokens"), config_changes={"tie_word_embeddings": False})
 
 
-FAMILIES = (gpt2, t5)
+def bart():
+    sizes = dict(vocab_size=VOCABULARY, d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
+                 decoder_attention_heads=2, encoder_ffn_dim=20, decoder_ffn_dim=20, max_position_embeddings=16,
+                 attn_implementation="eager")
+    config = lambda **changes: transformers.BartConfig(**{**sizes, **changes})
+    cases = lambda model: seq2seq_cases(model, 1)
+
+    def generation(model):  # a bias that is not zero shows
+        model.final_logits_bias.copy_(torch.randn(1, VOCABULARY, generator=torch.Generator().manual_seed(1200)))
+        return model
+
+    hidden = lambda model: joint_cases(model, ["last_hidden_state", "encoder_last_hidden_state"], 1)
+    write_case("bart", generation(transformers.BartForConditionalGeneration(config())), 1201, cases,
+               keep=without("lm_head", "embed_tokens"), also={"feature-extraction": lambda model: hidden(model.model)})
+    write_case("bart-own-head", transformers.BartForConditionalGeneration(config(
+        tie_word_embeddings=False, decoder_layers=1, decoder_attention_heads=4, encoder_ffn_dim=18, scale_embedding=True,
+        activation_function="relu")), 1202, cases, keep=without("final_logits_bias", "shared"), full_config=True)
+    write_case("bart-base", transformers.BartModel(config()), 1203, hidden, keep=without("embed_tokens"), dtype=torch.float16)
+    write_case("bart-cls", transformers.BartForSequenceClassification(config(num_labels=3)), 1204,
+               lambda model: joint_cases(model, ["logits"], 1, end=2), keep=without("embed_tokens"))
+    write_case("bart-qa", transformers.BartForQuestionAnswering(config(encoder_layers=1)), 1205,
+               lambda model: joint_cases(model, ["start_logits", "end_logits"], 1), keep=without("embed_tokens"))
+    config = lambda **changes: transformers.MBartConfig(**{**sizes, **changes})
+    write_case("mbart", generation(transformers.MBartForConditionalGeneration(config(scale_embedding=True))), 1206, cases,
+               keep=without("lm_head", "embed_tokens"),
+               config_changes={"normalize_before": True, "add_final_layer_norm": True, "normalize_embedding": True})
+    write_case("mbart-cls", transformers.MBartForSequenceClassification(config(num_labels=2)), 1207,
+               lambda model: joint_cases(model, ["logits"], 1, end=2), keep=without("shared", "decoder.embed_tokens"))
+
+
+FAMILIES = (gpt2, t5, bart)
 
 
 def main():
