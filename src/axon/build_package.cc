@@ -67,7 +67,7 @@ class Builder {
   Result<BuiltPackage> Build() {
     FillMetadata();
     MLOS_RETURN_IF_ERROR(CheckWeights());
-    if (selection_.format == "safetensors") {
+    if (IsConverted(selection_.format)) {
       MLOS_RETURN_IF_ERROR(ConvertWeights());
     } else {
       MLOS_RETURN_IF_ERROR(Inspect(selection_.weights.front(), selection_.format));
@@ -124,7 +124,9 @@ Status Builder::CheckWeights() const {
     if (named == package::FileFormat::kUnknown) continue;  // external data
     const Result<package::FileFormat> found = package::DetectFormat(install_.dir() / path);
     if (!found.ok()) return found.status().WithContext(path);
-    if (*found != named) {
+    const bool checkpoint =
+        named == package::FileFormat::kPytorchZip && *found == package::FileFormat::kPickle;
+    if (*found != named && !checkpoint) {
       return DataLoss("'" + path + "' is named like " + std::string(package::FileFormatName(named)) +
                       " but holds " + std::string(package::FileFormatName(*found)));
     }
@@ -307,7 +309,10 @@ Result<std::vector<std::string>> MissingExternalFiles(const package::Install& in
   return missing;
 }
 
-Status CheckConvertible(const package::Install& install) {
+bool IsConverted(const std::string& format) { return format == "safetensors" || format == "pytorch"; }
+
+Status CheckConvertible(const package::Install& install, const std::string& format) {
+  if (format == "pytorch" && !Holds(install, "config.json")) return OkStatus();
   MLOS_ASSIGN_OR_RETURN(const convert::Config config, ReadConfig(install));
   MLOS_ASSIGN_OR_RETURN(const std::string model_type, config.String("model_type", ""));
   return convert::FindArchitecture(model_type).status();

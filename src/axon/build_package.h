@@ -18,15 +18,18 @@ namespace mlos::axon {
 Result<std::vector<std::string>> MissingExternalFiles(const package::Install& install,
                                                       const std::string& path);
 
-// kUnimplemented when config.json names an architecture that cannot be converted: to be asked before the weights come.
-Status CheckConvertible(const package::Install& install);
+// True for what is not executed as it comes but converted: "safetensors", "pytorch".
+bool IsConverted(const std::string& format);
+// kUnimplemented when config.json names an architecture that cannot be converted: to be asked before the weights come. PyTorch
+// checkpoints may come without config.json.
+Status CheckConvertible(const package::Install& install, const std::string& format);
 
 struct BuiltPackage {
   package::Manifest manifest;
   std::vector<std::string> notes;  // for people: what was converted, what is left out and why
 };
 
-// Checks that the weights are what their names say, converts SafeTensors (adding files to `install`), reads the executed
+// Checks that the weights are what their names say, converts SafeTensors and PyTorch checkpoints (adding files to `install`), reads the executed
 // file's inputs and outputs, and fills the manifest. kDataLoss for damaged or mislabelled files, kUnimplemented for what
 // cannot be converted.
 Result<BuiltPackage> BuildPackage(const hub::Repository& repository, const hub::Selection& selection,

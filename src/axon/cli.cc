@@ -41,6 +41,7 @@ int RunCommandLine(const std::vector<std::string>& words, const std::atomic<bool
   int exit_status = kExitOk;
   app.add_flag("-q,--quiet", context.quiet, "print results and errors only");
   AddInstall(app, context, &exit_status);
+  AddConvert(app, context, &exit_status);
   AddList(app, context, &exit_status);
   AddInfo(app, context, &exit_status);
   AddVerify(app, context, &exit_status);

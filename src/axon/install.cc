@@ -159,9 +159,9 @@ Status Installer::FetchAll(package::Install* install, hub::Selection* selection)
                            selection->weights.end();
     (is_weight ? weights : companions).push_back(file);
   }
-  if (selection->format != "safetensors") return FetchSome(selection->files, install);
+  if (!IsConverted(selection->format)) return FetchSome(selection->files, install);
   MLOS_RETURN_IF_ERROR(FetchSome(companions, install));
-  MLOS_RETURN_IF_ERROR(CheckConvertible(*install));
+  MLOS_RETURN_IF_ERROR(CheckConvertible(*install, selection->format));
   return FetchSome(weights, install);
 }
 

@@ -10,6 +10,7 @@
 namespace mlos::axon {
 
 void AddInstall(CLI::App& app, Context& context, int* exit_status);
+void AddConvert(CLI::App& app, Context& context, int* exit_status);
 void AddList(CLI::App& app, Context& context, int* exit_status);
 void AddInfo(CLI::App& app, Context& context, int* exit_status);
 void AddVerify(CLI::App& app, Context& context, int* exit_status);

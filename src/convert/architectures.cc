@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "convert/architectures.h"
 
+#include <algorithm>
 #include <array>
 
 namespace mlos::convert {
@@ -71,6 +72,16 @@ std::string_view TaskName(Head head) {
       return "image-segmentation";
   }
   return "";
+}
+
+std::span<const Architecture* const> Architectures() { return kArchitectures; }
+
+std::vector<std::string_view> TasksOf(const Architecture& architecture) {
+  std::vector<std::string_view> tasks;
+  for (const auto& [class_name, head] : architecture.classes) {
+    if (std::find(tasks.begin(), tasks.end(), TaskName(head)) == tasks.end()) tasks.push_back(TaskName(head));
+  }
+  return tasks;
 }
 
 Result<const Architecture*> FindArchitecture(std::string_view model_type) {

@@ -72,6 +72,10 @@ struct Architecture {
   bool (*recognises)(const Checkpoint& checkpoint) = nullptr;
 };
 
+// All, in the order of the table.
+std::span<const Architecture* const> Architectures();
+// The tasks its classes ask for, each once.
+std::vector<std::string_view> TasksOf(const Architecture& architecture);
 // kUnimplemented, naming the known ones, when `model_type` is none of them.
 Result<const Architecture*> FindArchitecture(std::string_view model_type);
 // The one that recognises the tensors of a checkpoint without config.json; kUnimplemented when none does.

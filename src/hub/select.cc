@@ -20,6 +20,11 @@ constexpr std::array<std::string_view, 26> kQuantPreference = {
 
 constexpr uint64_t kMaxCompanionBytes = 256U << 20U;
 
+// Best first.
+constexpr std::array<const char*, 4> kFormats = {"gguf", "onnx", "safetensors", "pytorch"};
+constexpr char kFormatList[] = "gguf, onnx, safetensors, pytorch";
+constexpr std::array<std::string_view, 4> kPytorchSuffixes = {".bin", ".pt", ".pth", ".ckpt"};
+
 std::string Lower(std::string_view text) {
   std::string out(text);
   std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -71,6 +76,11 @@ Shard ShardOf(std::string_view path) {
   return {std::string(stem), 0, 0};
 }
 
+bool IsPytorch(std::string_view lower_path) {
+  return std::any_of(kPytorchSuffixes.begin(), kPytorchSuffixes.end(),
+                     [&](std::string_view suffix) { return lower_path.ends_with(suffix); });
+}
+
 class Selector {
  public:
   Selector(const std::vector<RemoteFile>& files, const SelectOptions& options) : options_(options) {
@@ -84,7 +94,7 @@ class Selector {
     if (!options_.file.empty()) return OneFile();
     if (!options_.quant.empty() && options_.format.empty()) return Require("gguf");
     if (!options_.format.empty()) return Require(options_.format);
-    for (const char* format : {"gguf", "onnx", "safetensors"}) {
+    for (const char* format : kFormats) {
       MLOS_ASSIGN_OR_RETURN(std::optional<Selection> found, Choose(format));
       if (found) return *std::move(found);
     }
@@ -101,9 +111,8 @@ class Selector {
   }
 
   Result<Selection> Require(const std::string& format) {
-    if (format != "gguf" && format != "onnx" && format != "safetensors") {
-      return InvalidArgument("format '" + format + "' is not one of gguf, onnx, safetensors");
-    }
+    if (std::find(kFormats.begin(), kFormats.end(), format) == kFormats.end())
+      return InvalidArgument("format '" + format + "' is not one of " + kFormatList);
     MLOS_ASSIGN_OR_RETURN(std::optional<Selection> found, Choose(format));
     if (found) return *std::move(found);
     return NotFound("the repository has no " + format + " weights; it has: " + Listing());
@@ -112,12 +121,15 @@ class Selector {
   Result<std::optional<Selection>> Choose(const std::string& format) {
     if (format == "gguf") return ChooseGguf();
     if (format == "onnx") return ChooseOnnx();
+    if (format == "pytorch") return ChoosePytorch();
     return ChooseSafetensors();
   }
 
   Result<std::optional<Selection>> ChooseGguf();
   Result<std::optional<Selection>> ChooseOnnx();
   Result<std::optional<Selection>> ChooseSafetensors();
+  Result<std::optional<Selection>> ChoosePytorch();
+  std::vector<std::string> PytorchFiles() const;
   Result<Selection> OneFile();
   Result<Selection> Included();
   Status Nothing() const;
@@ -224,7 +236,8 @@ Result<std::optional<Selection>> Selector::ChooseOnnx() {
   if (chosen.empty() && candidates.size() == 1) chosen = candidates.front();
   if (chosen.empty()) {
     // Something else may do; only without an alternative is this the user's choice to make.
-    if (options_.format.empty() && !WithSuffix(".safetensors").empty()) return std::optional<Selection>();
+    if (options_.format.empty() && !(WithSuffix(".safetensors").empty() && PytorchFiles().empty()))
+      return std::optional<Selection>();
     return NotFound("several ONNX files and none called model.onnx: " + Listing() + "; choose with --file");
   }
   std::vector<std::string> weights = {chosen};
@@ -256,6 +269,37 @@ Result<std::optional<Selection>> Selector::ChooseSafetensors() {
   return std::optional(Finish("safetensors", std::move(weights), ""));
 }
 
+// Checkpoints in the repository's own folder; what trainers leave beside them does not count.
+std::vector<std::string> Selector::PytorchFiles() const {
+  std::vector<std::string> out;
+  for (const auto& [path, file] : files_) {
+    const std::string name = Lower(path);
+    const bool other = name.starts_with("training_args") || name.starts_with("optimizer") ||
+                       name.starts_with("scheduler") || name.starts_with("rng_state") ||
+                       name.starts_with("adapter_");
+    if (DirName(path).empty() && IsPytorch(name) && !other) out.push_back(path);
+  }
+  return out;
+}
+
+Result<std::optional<Selection>> Selector::ChoosePytorch() {
+  const std::vector<std::string> candidates = PytorchFiles();
+  if (candidates.empty()) return std::optional<Selection>();
+  std::string chosen;
+  if (files_.count("pytorch_model.bin") != 0) chosen = "pytorch_model.bin";
+  for (const std::string& path : candidates) {
+    if (chosen.empty() && ShardOf(path).index == 1) chosen = path;
+  }
+  if (chosen.empty() && candidates.size() == 1) chosen = candidates.front();
+  if (chosen.empty()) {
+    return NotFound("several PyTorch files and none called pytorch_model.bin: " + Listing() +
+                    "; choose with --file");
+  }
+  std::vector<std::string> weights = {chosen};
+  AddShards(chosen, &weights);
+  return std::optional(Finish("pytorch", std::move(weights), ""));
+}
+
 Result<Selection> Selector::OneFile() {
   std::vector<std::string> found;
   for (const auto& [path, file] : files_) {
@@ -274,8 +318,8 @@ Result<Selection> Selector::OneFile() {
   if (name.ends_with(".gguf")) format = "gguf";
   if (name.ends_with(".onnx")) format = "onnx";
   if (name.ends_with(".safetensors")) format = "safetensors";
-  if (format.empty())
-    return Unimplemented("'" + chosen + "' is none of gguf, onnx, safetensors: not supported");
+  if (IsPytorch(name)) format = "pytorch";
+  if (format.empty()) return Unimplemented("'" + chosen + "' is none of " + kFormatList + ": not supported");
   if (format == "onnx") AddExternalData(chosen, &weights);
   AddShards(chosen, &weights);
   return Finish(format, std::move(weights), "");
@@ -285,7 +329,7 @@ Result<Selection> Selector::Included() {
   std::erase_if(files_, [this](const auto& entry) { return !MatchesAny(options_.include, entry.first); });
   if (files_.empty()) return NotFound("no file matches --include");
   std::optional<Selection> chosen;
-  for (const char* format : {"gguf", "onnx", "safetensors"}) {
+  for (const char* format : kFormats) {
     if (chosen || (!options_.format.empty() && options_.format != format)) continue;
     MLOS_ASSIGN_OR_RETURN(chosen, Choose(format));
   }
@@ -300,19 +344,13 @@ Result<Selection> Selector::Included() {
 }
 
 Status Selector::Nothing() const {
-  for (const char* suffix : {".bin", ".pt", ".pth", ".ckpt", ".pkl"}) {
-    for (const std::string& path : WithSuffix(suffix)) {
-      return Unimplemented(
-          "the weights are a PyTorch checkpoint ('" + path +
-          "'): not supported yet; look for a SafeTensors, ONNX or GGUF version of the model");
-    }
-  }
-  return NotFound("nothing here can be executed (wanted: GGUF, ONNX or SafeTensors); the repository has: " +
-                  Listing());
+  return NotFound(
+      "nothing here can be executed (wanted: GGUF, ONNX, SafeTensors or PyTorch); the repository has: " +
+      Listing());
 }
 
 bool Selector::IsCompanion(const RemoteFile& file, const std::string& format) const {
-  static const std::array<const char*, 22> kRoot = {"config.json",
+  static const std::array<const char*, 23> kRoot = {"config.json",
                                                     "generation_config.json",
                                                     "tokenizer*.json",
                                                     "tokenizer.model",
@@ -333,19 +371,24 @@ bool Selector::IsCompanion(const RemoteFile& file, const std::string& format) co
                                                     "LICENCE*",
                                                     "NOTICE*",
                                                     "README*",
-                                                    "*.safetensors.index.json"};
+                                                    "*.safetensors.index.json",
+                                                    "pytorch_model.bin.index.json"};
   if (file.size_bytes > kMaxCompanionBytes) return false;
   const std::string_view dir = DirName(file.path);
   const std::string name(BaseName(file.path));
   if (dir.empty()) {
     if (name.ends_with(".safetensors.index.json") && format != "safetensors") return false;
+    if (name.ends_with(".bin.index.json") && format != "pytorch") return false;
     return std::any_of(kRoot.begin(), kRoot.end(), [&](const char* p) { return GlobMatches(p, name); });
   }
   // sentence-transformers modules: 1_Pooling/config.json, 2_Dense/config.json + its weights.
   const bool module = dir.find('/') == std::string_view::npos && dir.size() > 2 &&
                       std::isdigit(static_cast<unsigned char>(dir[0])) != 0 &&
                       dir.find('_') != std::string_view::npos;
-  return module && (name == "config.json" || name == "model.safetensors");
+  if (!module) return false;
+  // Weights of a module in one format, SafeTensors where they are there.
+  if (name == "pytorch_model.bin") return files_.count(std::string(dir) + "/model.safetensors") == 0;
+  return name == "config.json" || name == "model.safetensors";
 }
 
 Selection Selector::Finish(std::string format, std::vector<std::string> weights, std::string reason) const {

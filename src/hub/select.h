@@ -13,16 +13,16 @@
 namespace mlos::hub {
 
 struct SelectOptions {
-  std::string format;  // "onnx", "gguf", "safetensors"; "": the first of gguf, onnx, safetensors there is
-  std::string file;    // this weight file, by its path or its last part
-  std::string quant;   // GGUF: "q4_k_m", "q8_0", "f16"; "": by preference, see kQuantPreference
+  std::string format;                // "": the first of gguf, onnx, safetensors, pytorch there is
+  std::string file;                  // this weight file, by its path or its last part
+  std::string quant;                 // GGUF: "q4_k_m", "q8_0", "f16"; "": by preference, see kQuantPreference
   std::vector<std::string> include;  // globs: exactly the files that match, and nothing else
   std::vector<std::string> exclude;  // globs: as if these files were not there
 };
 
 struct Selection {
   std::vector<RemoteFile> files;  // sorted by path
-  std::string format;             // "onnx", "gguf", "safetensors"
+  std::string format;             // "onnx", "gguf", "safetensors", "pytorch"
   std::vector<std::string>
       weights;  // the file to execute or convert first; more for shards and external data
   uint64_t total_bytes = 0;

@@ -89,11 +89,40 @@ TEST(SelectTest, SplitGgufMustBeWhole) {
   EXPECT_EQ(Select({"m-q4_0-00001-of-00002.gguf"}).status().code(), Code::kDataLoss);
 }
 
-TEST(SelectTest, PicklesAreRefusedByName) {
-  const auto selection = Select({"config.json", "pytorch_model.bin"});
-  EXPECT_EQ(selection.status().code(), Code::kUnimplemented);
-  EXPECT_THAT(selection.status().message(), HasSubstr("PyTorch checkpoint"));
-  EXPECT_THAT(selection.status().message(), HasSubstr("not supported yet"));
+TEST(SelectTest, PytorchIsTakenWhenThereIsNothingElse) {
+  const auto selection =
+      Select({"config.json", "optimizer.pt", "pytorch_model.bin", "training_args.bin", "tf_model.h5",
+              "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/pytorch_model.bin"});
+  ASSERT_TRUE(selection.ok()) << selection.status().ToString();
+  EXPECT_EQ(selection->format, "pytorch");
+  EXPECT_THAT(selection->weights, ElementsAre("pytorch_model.bin"));
+  EXPECT_THAT(Paths(*selection),
+              ElementsAre("1_Pooling/config.json", "2_Dense/config.json", "2_Dense/pytorch_model.bin",
+                          "config.json", "pytorch_model.bin"));
+}
+
+TEST(SelectTest, PytorchShardsComeWithTheirIndex) {
+  const auto selection = Select({"config.json", "pytorch_model-00001-of-00002.bin",
+                                 "pytorch_model-00002-of-00002.bin", "pytorch_model.bin.index.json"});
+  ASSERT_TRUE(selection.ok()) << selection.status().ToString();
+  EXPECT_THAT(selection->weights,
+              ElementsAre("pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"));
+  EXPECT_THAT(Paths(*selection), Contains("pytorch_model.bin.index.json"));
+}
+
+TEST(SelectTest, AModuleBringsItsWeightsInOneFormat) {
+  const auto selection =
+      Select({"config.json", "model.safetensors", "pytorch_model.bin", "2_Dense/config.json",
+              "2_Dense/model.safetensors", "2_Dense/pytorch_model.bin"});
+  ASSERT_TRUE(selection.ok());
+  EXPECT_THAT(Paths(*selection), ElementsAre("2_Dense/config.json", "2_Dense/model.safetensors",
+                                             "config.json", "model.safetensors"));
+}
+
+TEST(SelectTest, OneTorchvisionFileIsEnoughAndSeveralAreNot) {
+  EXPECT_EQ(Select({"resnet18-f37072fd.pth"})->format, "pytorch");
+  EXPECT_THAT(Select({"a.pth", "b.pth"}).status().message(), HasSubstr("--file"));
+  EXPECT_EQ(Select({"a.pth", "b.pth"}, {.file = "b.pth"})->weights.front(), "b.pth");
 }
 
 TEST(SelectTest, FormatAndFileCanBeChosen) {

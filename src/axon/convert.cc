@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// axon convert: a checkpoint on this machine -> ONNX beside its weights.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+
+#include "axon/convert_report.h"
+#include "axon/format.h"
+#include "axon/verbs.h"
+#include "convert/architectures.h"
+#include "convert/convert.h"
+#include "os/directory.h"
+#include "os/file.h"
+
+namespace mlos::axon {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMaxCompanionBytes = 64U << 20U;
+
+struct ConvertVerb {
+  std::string source;
+  std::string task;
+  std::string out;
+  std::string format = "auto";
+  bool explain = false;
+  bool list = false;
+  bool json = false;
+};
+
+class Converter {
+ public:
+  Converter(Context& context, const ConvertVerb& verb) : context_(context), verb_(verb) {}
+
+  int Run() {
+    if (verb_.list) return List();
+    if (verb_.source.empty()) return context_.FailUsage("name a folder or a file to convert (or --list)");
+    const Status status = Convert();
+    return status.ok() ? Print() : context_.Fail(status.WithContext(verb_.source));
+  }
+
+ private:
+  int List() const;
+  int Print() const;
+  Status Convert();
+  Status Locate();
+  Status FindOtherTasks();
+  Status Write();
+  Status CopySources(const fs::path& target);
+
+  Context& context_;
+  const ConvertVerb& verb_;
+  fs::path folder_;
+  convert::ConvertOptions options_;
+  ConvertReport report_;
+};
+
+int Converter::List() const {
+  if (!verb_.json) {
+    context_.Print(ArchitecturesText());
+    return kExitOk;
+  }
+  JsonWriter json;
+  WriteArchitecturesJson(&json);
+  context_.Print(json.str() + "\n");
+  return kExitOk;
+}
+
+// A file is converted as the only weights of its folder.
+Status Converter::Locate() {
+  MLOS_ASSIGN_OR_RETURN(const os::FileInfo info, os::Stat(verb_.source));
+  folder_ = verb_.source;
+  options_.task = verb_.task;
+  if (info.is_directory) return OkStatus();
+  options_.weights = folder_.filename().string();
+  folder_ = folder_.has_parent_path() ? folder_.parent_path() : fs::path(".");
+  return OkStatus();
+}
+
+Status Converter::Convert() {
+  MLOS_RETURN_IF_ERROR(Locate());
+  const auto start = std::chrono::steady_clock::now();
+  MLOS_ASSIGN_OR_RETURN(report_.result, convert::Convert(folder_, options_));
+  report_.convert_ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  for (const convert::ConvertedGraph& graph : report_.result.graphs) report_.graph_bytes += graph.onnx.size();
+  for (const convert::SideCarPiece& piece : report_.result.side_car)
+    report_.side_car_bytes = std::max(report_.side_car_bytes, piece.target_offset + piece.size_bytes);
+  return verb_.explain ? FindOtherTasks() : Write();
+}
+
+// By trying: a conversion that would be refused is a task that the checkpoint cannot do.
+Status Converter::FindOtherTasks() {
+  for (const convert::Architecture* architecture : convert::Architectures()) {
+    if (architecture->name != report_.result.architecture) continue;
+    for (const std::string_view task : convert::TasksOf(*architecture)) {
+      convert::ConvertOptions options = options_;
+      options.task = task;
+      if (task != report_.result.task && convert::Convert(folder_, options).ok())
+        report_.other_tasks.emplace_back(task);
+    }
+  }
+  return OkStatus();
+}
+
+Status Converter::Write() {
+  const fs::path target = verb_.out.empty() ? folder_ : fs::path(verb_.out);
+  report_.folder = target.string();
+  if (!verb_.out.empty()) MLOS_RETURN_IF_ERROR(os::MakeDirectories(target));
+  std::error_code error;
+  if (!fs::equivalent(target, folder_, error)) MLOS_RETURN_IF_ERROR(CopySources(target));
+  MLOS_RETURN_IF_ERROR(convert::WriteSideCar(folder_, report_.result, target));
+  for (const convert::ConvertedGraph& graph : report_.result.graphs)
+    MLOS_RETURN_IF_ERROR(os::WriteFileAtomically(target / graph.file, graph.onnx));
+  return OkStatus();
+}
+
+// The graph points into files of its own folder only: the weights must be there. On file systems that can, the copy shares
+// their blocks.
+Status Converter::CopySources(const fs::path& target) {
+  std::vector<std::string> names = report_.result.source_files;
+  MLOS_ASSIGN_OR_RETURN(const std::vector<std::string> beside, os::ListDirectory(folder_));
+  for (const std::string& name : beside) {
+    const bool small = name.ends_with(".json") || name.ends_with(".txt") || name.ends_with(".model");
+    const auto info = os::Stat(folder_ / name);
+    if (small && info.ok() && info->is_regular && info->size_bytes <= kMaxCompanionBytes)
+      names.push_back(name);
+  }
+  for (const std::string& name : names) {
+    const fs::path to = target / name;
+    MLOS_RETURN_IF_ERROR(os::MakeDirectories(to.parent_path()));
+    MLOS_RETURN_IF_ERROR(os::RemoveFile(to));
+    MLOS_RETURN_IF_ERROR(os::CopyFile(folder_ / name, to));
+    MLOS_ASSIGN_OR_RETURN(const os::FileInfo info, os::Stat(to));
+    report_.copied.push_back(name);
+    report_.copied_bytes += info.size_bytes;
+  }
+  return OkStatus();
+}
+
+int Converter::Print() const {
+  if (verb_.json) {
+    JsonWriter json;
+    WriteConvertJson(report_, &json);
+    context_.Print(json.str() + "\n");
+  } else if (verb_.explain) {
+    context_.Print(ExplainText(report_));
+  } else if (!context_.quiet) {
+    context_.Print(ConvertedText(report_));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddConvert(CLI::App& app, Context& context, int* exit_status) {
+  CLI::App* verb =
+      app.add_subcommand("convert", "Make ONNX of a SafeTensors or PyTorch checkpoint on this machine");
+  auto options = std::make_shared<ConvertVerb>();
+  verb->add_option("SOURCE", options->source,
+                   "a folder with config.json and weights, or one file of weights");
+  verb->add_option("--task", options->task,
+                   "fill-mask, text-classification ... (default: as config.json says)");
+  verb->add_option("--out", options->out,
+                   "where to write (default: beside the weights, which then are not copied)");
+  verb->add_option("-f,--format", options->format, "onnx, or auto")->check(CLI::IsMember({"onnx", "auto"}));
+  verb->add_flag("--explain", options->explain, "write nothing; say what would be made of which tensors");
+  verb->add_flag("--list", options->list, "list the architectures and their tasks");
+  verb->add_flag("--json", options->json, "print JSON");
+  verb->callback([&context, options, exit_status] { *exit_status = Converter(context, *options).Run(); });
+}
+
+}  // namespace mlos::axon

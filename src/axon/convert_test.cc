@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// axon convert, and the install of PyTorch checkpoints, run in this process.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "axon/cli.h"
+#include "os/directory.h"
+#include "os/file.h"
+#include "package/format.h"
+
+namespace mlos::axon {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+const fs::path kCases = fs::path(MLOS_SOURCE_DIR) / "tests/models/convert";
+
+class ConvertVerbTest : public testing::Test {
+ protected:
+  ConvertVerbTest() { setenv("MLOS_HOME", (folder_.path() / "mlos").c_str(), 1); }
+
+  int Axon(const std::vector<std::string>& words) {
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int exit_status = RunCommandLine(words, &interrupted_);
+    std::fflush(stdout);
+    out_ = testing::internal::GetCapturedStdout();
+    err_ = testing::internal::GetCapturedStderr();
+    return exit_status;
+  }
+  // A checkpoint as a hub has it, without the answers.
+  std::string Checkpoint(const std::string& name) {
+    const fs::path to = folder_.path() / name;
+    fs::create_directories(to);
+    for (const auto& entry : fs::directory_iterator(kCases / name)) {
+      if (!entry.path().filename().string().starts_with("golden."))
+        fs::copy(entry.path(), to / entry.path().filename());
+    }
+    return to.string();
+  }
+
+  os::TemporaryDirectory folder_;
+  std::atomic<bool> interrupted_{false};
+  std::string out_, err_;
+};
+
+TEST_F(ConvertVerbTest, WritesTheGraphBesideTheWeights) {
+  const std::string folder = Checkpoint("torch-zip");
+  ASSERT_EQ(Axon({"convert", folder}), 0) << err_;
+  EXPECT_THAT(out_,
+              AllOf(HasSubstr("converted mpnet (token-classification)"), HasSubstr("pytorch_model.bin")));
+  const auto info = package::InspectModelFile(fs::path(folder) / "model.onnx");
+  ASSERT_TRUE(info.ok()) << info.status().ToString();
+  EXPECT_EQ(info->external_files, std::vector<std::string>{"pytorch_model.bin"});
+  EXPECT_FALSE(os::Exists(fs::path(folder) / "model.onnx.data"));
+}
+
+TEST_F(ConvertVerbTest, CopiesTheWeightsToAnotherFolderAndWhatCannotBeMappedIntoASideCar) {
+  const std::string folder = Checkpoint("torch-strided");
+  const fs::path out = folder_.path() / "new/folder";
+  ASSERT_EQ(Axon({"convert", folder, "--out", out.string()}), 0) << err_;
+  for (const char* file : {"model.onnx", "model.onnx.data", "checkpoint.pth", "config.json"})
+    EXPECT_TRUE(os::Exists(out / file)) << file;
+  EXPECT_FALSE(os::Exists(fs::path(folder) / "model.onnx"));
+}
+
+TEST_F(ConvertVerbTest, ExplainWritesNothingAndSaysWhatIsUsedAndIgnored) {
+  const std::string folder = Checkpoint("albert-mlm");
+  ASSERT_EQ(Axon({"convert", folder, "--explain", "--task", "feature-extraction"}), 0) << err_;
+  EXPECT_THAT(out_, AllOf(HasSubstr("architecture  albert"), HasSubstr("other tasks   fill-mask"),
+                          HasSubstr("input_ids  INT64 [batch_size, sequence_length]"),
+                          HasSubstr("predictions.bias (fill-mask head, not part of the task)")));
+  EXPECT_FALSE(os::Exists(fs::path(folder) / "model.onnx"));
+}
+
+TEST_F(ConvertVerbTest, ListsArchitecturesAndTasks) {
+  ASSERT_EQ(Axon({"convert", "--list"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("deberta-v2"), HasSubstr("replaced-token-detection")));
+  ASSERT_EQ(Axon({"convert", "--list", "--json"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr(R"("architecture":"bert")"), HasSubstr(R"("BertForMaskedLM")")));
+}
+
+TEST_F(ConvertVerbTest, JsonHasTensorsAndSizes) {
+  ASSERT_EQ(Axon({"convert", Checkpoint("torch-shards"), "--json"}), 0) << err_;
+  EXPECT_THAT(out_, AllOf(HasSubstr(R"("task":"question-answering")"), HasSubstr(R"("side_car_bytes":0)"),
+                          HasSubstr("pytorch_model-00002-of-00002.bin")));
+}
+
+TEST_F(ConvertVerbTest, RefusalsNameTheThing) {
+  EXPECT_EQ(Axon({"convert"}), 2);
+  EXPECT_EQ(Axon({"convert", folder_.path().string()}), 1);
+  EXPECT_THAT(err_, HasSubstr("no weights"));
+  const std::string folder = Checkpoint("torch-zip");
+  EXPECT_EQ(Axon({"convert", folder, "--task", "juggling"}), 1);
+  EXPECT_THAT(err_, HasSubstr("'juggling'"));
+}
+
+TEST_F(ConvertVerbTest, PytorchRepositoriesAreInstalled) {
+  for (const char* name :
+       {"torch-zip", "torch-legacy", "torch-shards", "torch-strided", "torch-scripted", "torch-module"}) {
+    ASSERT_EQ(Axon({"install", Checkpoint(name), "--as", std::string("local/") + name}), 0) << err_;
+    EXPECT_THAT(out_, HasSubstr("to ONNX: model.onnx"));
+    ASSERT_EQ(Axon({"verify", std::string("local/") + name}), 0) << err_;
+  }
+  ASSERT_EQ(Axon({"info", "local/torch-shards"}), 0);
+  EXPECT_THAT(out_, HasSubstr("converted from pytorch (distilbert, question-answering)"));
+}
+
+}  // namespace
+}  // namespace mlos::axon
