@@ -6,9 +6,9 @@
 namespace mlos {
 
 std::string_view StageName(Stage stage) {
-  static constexpr std::array<std::string_view, kStages> kNames = {
-      "read",     "decode",  "load",    "admit",  "queue",  "batch",
-      "dispatch", "prepare", "compute", "finish", "encode", "write"};
+  static constexpr std::array<std::string_view, kStages> kNames = {"read",    "decode", "load",     "admit",
+                                                                   "queue",   "batch",  "dispatch", "prepare",
+                                                                   "compute", "finish", "encode",   "write"};
   return stage < Stage::kCount ? kNames[static_cast<size_t>(stage)] : "unknown";
 }
 
@@ -30,6 +30,13 @@ void Trace::MarkRun(int64_t now_ns, int64_t prepare_ns, int64_t compute_ns, int6
   take(Stage::kFinish, finish_ns);
   ns[static_cast<size_t>(Stage::kDispatch)] += left;
   marked_ns = std::max(now_ns, marked_ns);
+}
+
+void Trace::Move(Stage from, Stage to, int64_t part_ns) {
+  int64_t& source = ns[static_cast<size_t>(from)];
+  const int64_t moved = std::clamp<int64_t>(part_ns, 0, source);
+  source -= moved;
+  ns[static_cast<size_t>(to)] += moved;
 }
 
 }  // namespace mlos

@@ -56,6 +56,8 @@ struct Trace {
   void Mark(Stage stage, int64_t now_ns);
   // The same for an execution of which the plugin says how it divides; what is left is dispatch.
   void MarkRun(int64_t now_ns, int64_t prepare_ns, int64_t compute_ns, int64_t finish_ns);
+  // Of the time of `from`, up to `part_ns` was that of `to`.
+  void Move(Stage from, Stage to, int64_t part_ns);
   int64_t of(Stage stage) const { return ns[static_cast<size_t>(stage)]; }
   int64_t total_ns() const { return marked_ns - begun_ns; }
 };

@@ -12,7 +12,8 @@
 #include "model/catalog.h"
 #include "plugin/instance.h"
 #include "preprocess/text_pipeline.h"
-#include "sched/latency_predictor.h"
+#include "sched/execution_profile.h"
+#include "sched/executor.h"
 
 namespace mlos::model {
 
@@ -34,7 +35,12 @@ struct LoadedModel {
   // Last, so that running calls end before the tokenizer goes.
   std::unique_ptr<plugin::Instance> instance;
 
-  sched::LatencyPredictor latency;
+  // What was learnt of its speed; outlives a reload of the same version (serving keeps it).
+  std::shared_ptr<sched::ExecutionProfile> profile = std::make_shared<sched::ExecutionProfile>();
+  std::atomic<bool> prepared{false};     // serving has seen it
+  std::atomic<bool> never_batch{false};  // its outputs did not have the rows of its inputs
+  // Of a model that generates: admits sequences to the plugin's own batch. Null for others.
+  std::unique_ptr<sched::Executor> sequences;
 };
 
 // What a registration points at, found on disk.

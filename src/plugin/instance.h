@@ -73,6 +73,8 @@ class Instance {
   // generation, deadline_ns and cancel of the request; `texts` must be empty. The plugin is told of a cancelled request by
   // the thread that cancels, of a passed deadline by a timer, within a few milliseconds.
   virtual void Run(Request request, std::unique_ptr<ResponseSink> sink) = 0;
+  // Whether Run may work on the calling thread. False: it only hands over, as to a process of its own.
+  virtual bool RunBlocks() const { return true; }
 };
 
 struct PluginDescription {

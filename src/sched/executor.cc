@@ -2,110 +2,262 @@
 #include "sched/executor.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace mlos::sched {
+namespace {
 
-Executor::Executor(const ExecutorOptions& options, Clock& clock) : options_(options), clock_(clock) {
-  for (int i = 0; i < std::max(1, options_.threads); ++i) threads_.emplace_back([this] { WorkerLoop(); });
+constexpr int64_t kLongestSleepNs = 3'600'000'000'000;
+// How late a drop may be; keeps the wake-ups of several drops together.
+constexpr int64_t kDropSlackNs = 200'000;
+
+// The executor whose thread this is.
+thread_local const Executor* current_executor = nullptr;
+
+// A job made of a Task.
+class FunctionJob final : public Job {
+ public:
+  explicit FunctionJob(Task task) : task_(std::move(task)) {}
+  void Run(std::unique_ptr<Job> /*self*/, std::vector<std::unique_ptr<Job>> /*others*/,
+           Execution /*execution*/) override {
+    task_.run();
+  }
+  void Drop(Dropped why) override { task_.drop(std::move(why.status)); }
+
+ private:
+  Task task_;
+};
+
+std::string Ms(int64_t ns) {
+  const int64_t us = std::max<int64_t>(ns, 0) / 1000;
+  if (us >= 10'000) return std::to_string(us / 1000) + " ms";
+  std::string digits = std::to_string(us % 1000);
+  digits.insert(0, 3 - digits.size(), '0');
+  return std::to_string(us / 1000) + "." + digits + " ms";
+}
+
+int ThreadsFor(const ExecutorOptions& options) {
+  if (options.threads > 0) return options.threads;
+  // One more than can be busy, so that there is always one to drop what is late.
+  return std::max(options.scheduler.slots, 1) + options.scheduler.express_slots + 1;
+}
+
+}  // namespace
+
+bool Execution::End() {
+  Executor* const executor = std::exchange(executor_, nullptr);
+  return executor != nullptr && executor->End(id_);
+}
+
+Executor::Executor(const ExecutorOptions& options, Clock& clock)
+    : options_(options), clock_(clock), scheduler_(options.scheduler) {
+  for (int i = 0; i < ThreadsFor(options_); ++i) threads_.emplace_back([this] { WorkerLoop(); });
 }
 
 Executor::~Executor() {
-  std::array<std::map<Key, Task>, kTaskClasses> left;
+  std::unordered_map<uint64_t, std::unique_ptr<Job>> left;
   {
     MutexLock lock(mu_);
     stopping_ = true;
-    left.swap(queues_);
-    queued_ = 0;
+    left.swap(jobs_);
+    for (const auto& [id, job] : left) scheduler_.Remove(id);
   }
   work_.NotifyAll();
-  for (auto& queue : left) {
-    for (auto& [key, task] : queue) task.drop(Unavailable("the server is shutting down"));
+  for (auto& [id, job] : left) {
+    job->Drop({.refusal = Refusal::kStopping, .status = Unavailable("the server is shutting down")});
   }
+  left.clear();
   for (std::thread& thread : threads_) thread.join();
+  MutexLock lock(mu_);
+  while (scheduler_.running() > 0) idle_.Wait(mu_);
 }
 
 void Executor::Submit(Task task) {
-  if (TakeInlineSlot(task)) {
-    task.run();
-    bool waiting = false;
-    {
-      MutexLock lock(mu_);
-      --running_;
-      waiting = queued_ > 0;
-    }
-    // A task may have queued up behind the inline one. A wake for nothing costs more than a short model.
-    if (waiting) work_.NotifyOne();
-    return;
+  const TaskInfo info{
+      .task_class = task.task_class, .deadline_ns = task.deadline_ns, .predicted_ns = task.predicted_ns};
+  Submit(NewId(), info, Inline::kIfShort, std::make_unique<FunctionJob>(std::move(task)));
+}
+
+void Executor::Submit(uint64_t id, const TaskInfo& info, Inline how, std::unique_ptr<Job> job) {
+  bool may_inline = how == Inline::kAlways;
+  if (how == Inline::kIfShort) {
+    const int64_t predicted_ns =
+        info.profile != nullptr ? info.profile->Predict(info.size, 1).p50_ns : info.predicted_ns;
+    may_inline = predicted_ns > 0 && predicted_ns < options_.inline_below_ns;
   }
-  Status refused;
+  const int64_t now_ns = clock_.MonotonicNs();
+  Execution started;
+  Dropped refused;
+  std::unique_ptr<Job> displaced;
+  bool wake = false;
   {
     MutexLock lock(mu_);
     if (stopping_) {
-      refused = Unavailable("the server is shutting down");
-    } else if (queued_ >= options_.max_queue) {
-      refused = Unavailable("the queue is full (" + std::to_string(queued_) + " requests wait): retry later");
+      refused = {.refusal = Refusal::kStopping, .status = Unavailable("the server is shutting down")};
+    } else if (may_inline && scheduler_.StartNow(info, now_ns, &decision_)) {
+      started = Execution(this, decision_);
     } else {
-      const int64_t deadline = task.deadline_ns > 0 ? task.deadline_ns : std::numeric_limits<int64_t>::max();
-      auto& queue = queues_[static_cast<size_t>(task.task_class)];
-      queue.emplace(Key{deadline, next_sequence_++}, std::move(task));
-      ++queued_;
+      const Admission admission = scheduler_.Add(id, info, now_ns);
+      if (admission.refusal != Refusal::kNone) {
+        refused = Explain(admission.refusal, admission, info, now_ns);
+      } else {
+        job->OnQueued(admission);
+        jobs_.emplace(id, std::move(job));
+        displaced = TakeJob(admission.displaced);
+        wake = WantsThread(now_ns);
+      }
     }
   }
-  if (refused.ok()) {
-    work_.NotifyOne();
-  } else {
-    task.drop(std::move(refused));
+  if (wake) work_.NotifyOne();
+  if (displaced != nullptr) {
+    displaced->Drop(
+        {.refusal = Refusal::kQueueFull,
+         .status = Unavailable("the queue is full and made room for a request of a higher priority")});
   }
+  if (job == nullptr) return;
+  if (refused.refusal != Refusal::kNone) return job->Drop(std::move(refused));
+  Job* const runner = job.get();
+  runner->Run(std::move(job), {}, std::move(started));
 }
 
-bool Executor::TakeInlineSlot(const Task& task) {
-  if (task.predicted_ns <= 0 || task.predicted_ns >= options_.inline_below_ns) return false;
-  if (task.deadline_ns > 0 && clock_.MonotonicNs() > task.deadline_ns) return false;
+void Executor::Cancel(uint64_t id) {
+  {
+    MutexLock lock(mu_);
+    if (!scheduler_.Remove(id)) return;
+    cancelled_.push_back(TakeJob(id));
+  }
+  work_.NotifyOne();
+}
+
+bool Executor::End(uint64_t execution) {
   MutexLock lock(mu_);
-  if (stopping_ || queued_ > 0 || running_ >= threads_.size()) return false;
-  ++running_;
+  const bool own = scheduler_.Finish(execution, clock_.MonotonicNs());
+  // A thread of this executor looks for work itself once its Run returns.
+  if (current_executor != this && WantsThread(clock_.MonotonicNs())) work_.NotifyOne();
+  // Notified under the lock: the destructor may run as soon as it is free.
+  if (stopping_ && scheduler_.running() == 0) idle_.NotifyAll();
+  return own;
+}
+
+std::unique_ptr<Job> Executor::TakeJob(uint64_t id) {
+  const auto it = jobs_.find(id);
+  if (it == jobs_.end()) return nullptr;
+  std::unique_ptr<Job> job = std::move(it->second);
+  jobs_.erase(it);
+  return job;
+}
+
+bool Executor::TakeReady(Ready* out) {
+  const int64_t now_ns = clock_.MonotonicNs();
+  if (!cancelled_.empty()) {
+    out->jobs.swap(cancelled_);
+    out->dropped = {.refusal = Refusal::kCancelled,
+                    .status = Cancelled("the client went away while the request waited")};
+    return true;
+  }
+  scheduler_.Next(now_ns, &decision_);
+  if (decision_.kind == Decision::Kind::kNothing) return false;
+  for (const uint64_t id : decision_.tasks) out->jobs.push_back(TakeJob(id));
+  if (decision_.kind == Decision::Kind::kStart) {
+    out->execution = Execution(this, decision_);
+    return true;
+  }
+  out->dropped = Explain(decision_.refusal, {}, {}, now_ns);
   return true;
 }
 
-Task Executor::PopLocked() {
-  for (auto& queue : queues_) {
-    if (queue.empty()) continue;
-    Task task = std::move(queue.begin()->second);
-    queue.erase(queue.begin());
-    --queued_;
-    return task;
+// Whether a thread that sleeps should look: something can start, or nobody waits for the next drop.
+bool Executor::WantsThread(int64_t now_ns) const {
+  if (sleeping_ == 0) return false;
+  const int64_t drop_ns = scheduler_.NextDropNs();
+  return scheduler_.CanStart(now_ns) || (drop_ns > 0 && (alarm_ns_ == 0 || drop_ns < alarm_ns_));
+}
+
+// Sleeps until something changes; one thread at a time also until a waiting job is too late.
+void Executor::WaitForWork() {
+  const int64_t drop_ns = scheduler_.NextDropNs();
+  ++sleeping_;
+  if (drop_ns == 0 || (alarm_ns_ > 0 && alarm_ns_ <= drop_ns)) {
+    work_.Wait(mu_);
+  } else {
+    alarm_ns_ = drop_ns;
+    const int64_t left_ns = std::clamp<int64_t>(drop_ns - clock_.MonotonicNs(), 0, kLongestSleepNs);
+    work_.WaitFor(mu_, std::chrono::nanoseconds(left_ns + kDropSlackNs));
+    if (alarm_ns_ == drop_ns) alarm_ns_ = 0;
   }
-  return {};
+  --sleeping_;
 }
 
 void Executor::WorkerLoop() {
+  current_executor = this;
   while (true) {
-    Task task;
+    Ready ready;
+    bool more = false;
     {
       MutexLock lock(mu_);
-      while (!stopping_ && (queued_ == 0 || running_ >= threads_.size())) work_.Wait(mu_);
-      if (stopping_) return;
-      task = PopLocked();
-      ++running_;
+      while (!TakeReady(&ready)) {
+        if (stopping_) return;
+        WaitForWork();
+      }
+      more = WantsThread(clock_.MonotonicNs());
     }
-    if (task.deadline_ns > 0 && clock_.MonotonicNs() > task.deadline_ns) {
-      task.drop(DeadlineExceeded("the deadline passed while the request waited in the queue"));
-    } else {
-      task.run();
+    // The next decision is another thread's while this one runs.
+    if (more) work_.NotifyOne();
+    if (ready.dropped.refusal != Refusal::kNone) {
+      for (const auto& job : ready.jobs) job->Drop(ready.dropped);
+      continue;
     }
-    MutexLock lock(mu_);
-    --running_;
+    std::unique_ptr<Job> first = std::move(ready.jobs.front());
+    ready.jobs.erase(ready.jobs.begin());
+    Job* const runner = first.get();
+    runner->Run(std::move(first), std::move(ready.jobs), std::move(ready.execution));
+  }
+}
+
+Dropped Executor::Explain(Refusal refusal, const Admission& admission, const TaskInfo& info,
+                          int64_t now_ns) const {
+  const std::string left = Ms(info.deadline_ns - now_ns);
+  switch (refusal) {
+    case Refusal::kQueueFull:
+      return {refusal,
+              Unavailable("the queue is full (" + std::to_string(admission.queued) +
+                          " requests wait, predicted wait " + Ms(admission.wait_ns) + "): retry later"),
+              admission.wait_ns};
+    case Refusal::kPast:
+      return {refusal, DeadlineExceeded("the deadline passed before the request arrived"), 0};
+    case Refusal::kTooShort:
+      return {refusal,
+              DeadlineExceeded("the deadline is " + left +
+                               " away, and the model is predicted to take longer for this input"),
+              0};
+    case Refusal::kNoTime:
+      return {refusal,
+              Unavailable("the deadline is " + left + " away, the predicted wait " + Ms(admission.wait_ns) +
+                          " (" + std::to_string(admission.queued) +
+                          " requests wait): retry later, or give it more time"),
+              admission.wait_ns};
+    case Refusal::kExpired:
+      return {refusal, DeadlineExceeded("the request waited until it could not be on time any more"), 0};
+    case Refusal::kCancelled:
+      return {refusal, Cancelled("the client went away while the request waited"), 0};
+    default:
+      return {refusal, Unavailable("the server is shutting down"), 0};
   }
 }
 
 size_t Executor::queued() const {
   MutexLock lock(mu_);
-  return queued_;
+  return scheduler_.queued();
 }
 
 size_t Executor::running() const {
   MutexLock lock(mu_);
-  return running_;
+  return scheduler_.running();
+}
+
+int Executor::busy_slots() const {
+  MutexLock lock(mu_);
+  return scheduler_.busy_slots();
 }
 
 }  // namespace mlos::sched

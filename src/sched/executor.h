@@ -1,44 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs tasks on a fixed set of threads, from a bounded queue. Knows tasks, not models.
+// Runs jobs as the scheduler decides (scheduler.h): the mechanism, threads and locks.
 //
 // Invariants
-//  - Submit never blocks. Of every task exactly one of run and drop is called, exactly once.
-//  - A task is dropped with kUnavailable when the queue is full or the executor stops, and with kDeadlineExceeded when its
-//    deadline passes before it starts.
-//  - Higher classes start first; inside a class the earliest deadline, then the first submitted.
-//  - A task predicted to be shorter than inline_below_ns starts on the submitting thread when nothing waits and a slot is
-//    free: for a model of a few microseconds two thread hops would be most of the latency.
+//  - Submit never blocks, unless the job starts on the submitting thread. Of every job exactly one of Run and Drop is called,
+//    exactly once.
+//  - An execution holds its slots until its Execution ends, on whatever thread and however long after Run has returned.
+//  - A job that is predicted to be shorter than inline_below_ns, or whose Run does not block, starts on the submitting thread when nothing
+//    waits and a slot is free: for a model of a few microseconds two thread hops would be most of the latency.
 #pragma once
 
-#include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
-#include <limits>
-#include <map>
+#include <memory>
+#include <string>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "sched/scheduler.h"
+#include "sched/task.h"
 
 namespace mlos::sched {
 
-enum class TaskClass { kRealtime = 0, kHigh = 1, kNormal = 2, kBatch = 3 };
-inline constexpr size_t kTaskClasses = 4;
+class Executor;
 
+// What an execution was given; ends with this object. Movable, any thread.
+class Execution {
+ public:
+  Execution() = default;
+  Execution(Execution&& other) noexcept { *this = std::move(other); }
+  Execution& operator=(Execution&& other) noexcept {
+    if (this != &other) {
+      End();
+      executor_ = std::exchange(other.executor_, nullptr);
+      id_ = other.id_;
+      threads_ = other.threads_;
+      predicted_ns_ = other.predicted_ns_;
+    }
+    return *this;
+  }
+  ~Execution() { End(); }
+  // Gives the slots back. True when the execution had its cores for itself, so that its time may be learnt from.
+  bool End();
+
+  uint32_t threads() const { return static_cast<uint32_t>(threads_); }  // 0 = as the model was loaded
+  int64_t predicted_ns() const { return predicted_ns_; }                // 0 = not known
+
+ private:
+  friend class Executor;
+  Execution(Executor* executor, const Decision& decision)
+      : executor_(executor),
+        id_(decision.execution),
+        threads_(decision.threads),
+        predicted_ns_(decision.predicted_ns) {}
+
+  Executor* executor_ = nullptr;
+  uint64_t id_ = 0;
+  int threads_ = 0;
+  int64_t predicted_ns_ = 0;
+};
+
+// Why a job was dropped, for people and for the client's next move.
+struct Dropped {
+  Refusal refusal = Refusal::kNone;
+  Status status;
+  int64_t retry_after_ns = 0;  // 0 = not known, or no use
+};
+
+// Whether a job may start on the thread that submits it.
+enum class Inline {
+  kNever,    // the submitting thread is in the middle of something, a plugin's call for example
+  kIfShort,  // when it is predicted to be short
+  kAlways,   // its Run does not block
+};
+
+class Job {
+ public:
+  virtual ~Job() = default;
+  // Runs `self` and `others`, which are of its group, as one execution; may block until it is over.
+  virtual void Run(std::unique_ptr<Job> self, std::vector<std::unique_ptr<Job>> others,
+                   Execution execution) = 0;
+  virtual void Drop(Dropped why) = 0;
+  // Just before it waits, with what it found. Not called for one that starts at once.
+  virtual void OnQueued(const Admission& admission) { (void)admission; }
+};
+
+// A job made of two functions, for work that is no request.
 struct Task {
   TaskClass task_class = TaskClass::kNormal;
   int64_t deadline_ns = 0;   // CLOCK_MONOTONIC; 0 = none
-  int64_t predicted_ns = 0;  // execution time; 0 = not known
+  int64_t predicted_ns = 0;  // 0 = not known
   std::function<void()> run;
   std::function<void(Status)> drop;
 };
 
 struct ExecutorOptions {
-  int threads = 1;
-  size_t max_queue = 1024;
+  SchedulerOptions scheduler;
+  int threads = 0;  // 0 = what the slots need
   int64_t inline_below_ns = 500'000;
 };
 
@@ -51,31 +114,51 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
+  // For Submit; not 0.
+  uint64_t NewId() { return next_id_.fetch_add(1, std::memory_order_relaxed); }
+  void Submit(uint64_t id, const TaskInfo& info, Inline how, std::unique_ptr<Job> job);
   void Submit(Task task);
+  // Drops the job soon, on a thread of the executor, if it still waits.
+  void Cancel(uint64_t id);
 
   size_t queued() const;
-  // Tasks under way, inline ones included.
+  // Executions under way, inline ones included.
   size_t running() const;
+  int slots() const { return options_.scheduler.slots; }
+  int busy_slots() const;
 
  private:
-  // Orders tasks of one class: deadline (none last), then arrival.
-  using Key = std::pair<int64_t, uint64_t>;
+  friend class Execution;
+  struct Ready {
+    std::vector<std::unique_ptr<Job>> jobs;
+    Execution execution;
+    Dropped dropped;  // when it is not to be run
+  };
 
+  bool End(uint64_t execution);
   void WorkerLoop();
-  bool TakeInlineSlot(const Task& task);
-  // The next task to start; the queue must not be empty.
-  Task PopLocked() MLOS_REQUIRES(mu_);
+  // The next thing to do outside the lock; false when there is none.
+  bool TakeReady(Ready* out) MLOS_REQUIRES(mu_);
+  std::unique_ptr<Job> TakeJob(uint64_t id) MLOS_REQUIRES(mu_);
+  bool WantsThread(int64_t now_ns) const MLOS_REQUIRES(mu_);
+  void WaitForWork() MLOS_REQUIRES(mu_);
+  Dropped Explain(Refusal refusal, const Admission& admission, const TaskInfo& info, int64_t now_ns) const;
 
   // Constant after construction.
   const ExecutorOptions options_;
   Clock& clock_;
 
+  std::atomic<uint64_t> next_id_{1};
+
   mutable Mutex mu_;
   CondVar work_;
-  std::array<std::map<Key, Task>, kTaskClasses> queues_ MLOS_GUARDED_BY(mu_);
-  size_t queued_ MLOS_GUARDED_BY(mu_) = 0;
-  size_t running_ MLOS_GUARDED_BY(mu_) = 0;
-  uint64_t next_sequence_ MLOS_GUARDED_BY(mu_) = 0;
+  CondVar idle_;
+  Scheduler scheduler_ MLOS_GUARDED_BY(mu_);
+  std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_ MLOS_GUARDED_BY(mu_);  // those that wait
+  std::vector<std::unique_ptr<Job>> cancelled_ MLOS_GUARDED_BY(mu_);
+  Decision decision_ MLOS_GUARDED_BY(mu_);
+  size_t sleeping_ MLOS_GUARDED_BY(mu_) = 0;   // threads
+  int64_t alarm_ns_ MLOS_GUARDED_BY(mu_) = 0;  // the drop that a sleeping thread waits for; 0 = none
   bool stopping_ MLOS_GUARDED_BY(mu_) = false;
 
   std::vector<std::thread> threads_;

@@ -8,8 +8,6 @@
 #include <optional>
 #include <string>
 
-#include "sched/latency_predictor.h"
-
 namespace mlos::sched {
 namespace {
 
@@ -23,6 +21,13 @@ class Event {
   std::shared_ptr<std::promise<void>> state_ = std::make_shared<std::promise<void>>();
   std::shared_future<void> future_ = state_->get_future().share();
 };
+
+ExecutorOptions OneSlot() {
+  ExecutorOptions options;
+  options.scheduler.slots = 1;
+  options.scheduler.express_slots = 0;
+  return options;
+}
 
 // Occupies the only thread of an executor until released.
 class Blocker {
@@ -57,25 +62,28 @@ Task Record(std::string name, TaskClass task_class, int64_t deadline_ns, std::ve
 }
 
 TEST(ExecutorTest, StartsByClassThenDeadlineThenArrival) {
-  Executor executor({.threads = 1});
+  Executor executor(OneSlot());
   Blocker blocker(executor);
   std::vector<std::string> order;
   const Event last;
-  constexpr int64_t kFar = std::numeric_limits<int64_t>::max() - 10;
+  const int64_t in_an_hour = Clock::Real().MonotonicNs() + 3'600'000'000'000;
+  const int64_t in_a_second = Clock::Real().MonotonicNs() + 1'000'000'000;
   executor.Submit(Record("batch", TaskClass::kBatch, 0, &order, last));
   executor.Submit(Record("normal-1", TaskClass::kNormal, 0, &order));
   executor.Submit(Record("normal-2", TaskClass::kNormal, 0, &order));
-  executor.Submit(Record("normal-late", TaskClass::kNormal, kFar, &order));
-  executor.Submit(Record("normal-soon", TaskClass::kNormal, kFar - 5, &order));
+  executor.Submit(Record("normal-late", TaskClass::kNormal, in_an_hour, &order));
+  executor.Submit(Record("normal-soon", TaskClass::kNormal, in_a_second, &order));
   executor.Submit(Record("realtime", TaskClass::kRealtime, 0, &order));
   blocker.Release();
   last.Wait();
-  EXPECT_EQ(order, (std::vector<std::string>{"realtime", "normal-soon", "normal-late", "normal-1", "normal-2",
+  EXPECT_EQ(order, (std::vector<std::string>{"realtime", "normal-soon", "normal-1", "normal-2", "normal-late",
                                              "batch"}));
 }
 
 TEST(ExecutorTest, RefusesWhenTheQueueIsFull) {
-  Executor executor({.threads = 1, .max_queue = 1});
+  ExecutorOptions options = OneSlot();
+  options.scheduler.max_queue = 1;
+  Executor executor(options);
   Blocker blocker(executor);
   std::vector<std::string> order;
   const Event last;
@@ -88,23 +96,89 @@ TEST(ExecutorTest, RefusesWhenTheQueueIsFull) {
   EXPECT_EQ(order, (std::vector<std::string>{"first"}));
 }
 
-TEST(ExecutorTest, DropsWhatExpiredInTheQueue) {
+TEST(ExecutorTest, DropsWhatExpiredInTheQueueWhileTheSlotIsStillTaken) {
   FakeClock clock;
-  Executor executor({.threads = 1}, clock);
+  Executor executor(OneSlot(), clock);
   Blocker blocker(executor);
-  std::vector<std::string> order;
-  const Event last;
-  executor.Submit(Record("expired", TaskClass::kNormal, clock.MonotonicNs() + 10, &order));
-  executor.Submit(Record("fine", TaskClass::kBatch, 0, &order, last));
+  const Event dropped;
+  Status why;
+  executor.Submit({.deadline_ns = clock.MonotonicNs() + 10,
+                   .run = [] { ADD_FAILURE() << "ran too late"; },
+                   .drop =
+                       [&](Status status) {
+                         why = std::move(status);
+                         dropped.Set();
+                       }});
   clock.AdvanceNs(11);
+  dropped.Wait();
+  EXPECT_EQ(why.code(), Code::kDeadlineExceeded);
   blocker.Release();
-  last.Wait();
-  EXPECT_EQ(order, (std::vector<std::string>{"expired deadline_exceeded", "fine"}));
+}
+
+// A job that answers from another thread, later, as one that runs in a worker process does.
+class LaterJob final : public Job {
+ public:
+  LaterJob(std::vector<Execution>* held, const Event& started) : held_(held), started_(started) {}
+  void Run(std::unique_ptr<Job> /*self*/, std::vector<std::unique_ptr<Job>> /*others*/,
+           Execution execution) override {
+    held_->push_back(std::move(execution));
+    started_.Set();
+  }
+  void Drop(Dropped why) override { ADD_FAILURE() << why.status.message(); }
+
+ private:
+  std::vector<Execution>* const held_;
+  const Event started_;
+};
+
+TEST(ExecutorTest, AnExecutionHoldsItsSlotUntilItEndsNotUntilRunReturns) {
+  Executor executor(OneSlot());
+  std::vector<Execution> held;
+  const Event first;
+  executor.Submit(executor.NewId(), {}, Inline::kAlways, std::make_unique<LaterJob>(&held, first));
+  first.Wait();
+  EXPECT_EQ(executor.running(), 1u);
+  const Event second;
+  executor.Submit(executor.NewId(), {}, Inline::kAlways, std::make_unique<LaterJob>(&held, second));
+  EXPECT_EQ(executor.queued(), 1u);
+  EXPECT_TRUE(held[0].End());
+  second.Wait();
+  EXPECT_EQ(executor.queued(), 0u);
+  held.clear();
+  EXPECT_EQ(executor.running(), 0u);
+}
+
+TEST(ExecutorTest, ACancelledJobIsDroppedWhileItWaits) {
+  Executor executor(OneSlot());
+  Blocker blocker(executor);
+  const Event dropped;
+  class Waits final : public Job {
+   public:
+    explicit Waits(const Event& gone) : dropped_(gone) {}
+    void Run(std::unique_ptr<Job> /*self*/, std::vector<std::unique_ptr<Job>> /*others*/,
+             Execution /*execution*/) override {
+      ADD_FAILURE() << "ran";
+    }
+    void Drop(Dropped why) override {
+      EXPECT_EQ(why.refusal, Refusal::kCancelled);
+      dropped_.Set();
+    }
+
+   private:
+    const Event dropped_;
+  };
+  const uint64_t id = executor.NewId();
+  executor.Submit(id, {}, Inline::kIfShort, std::make_unique<Waits>(dropped));
+  executor.Cancel(id);
+  dropped.Wait();
+  executor.Cancel(id);
+  EXPECT_EQ(executor.queued(), 0u);
+  blocker.Release();
 }
 
 TEST(ExecutorTest, DropsWhatIsQueuedWhenItStops) {
   std::vector<std::string> order;
-  auto executor = std::make_unique<Executor>(ExecutorOptions{.threads = 1});
+  auto executor = std::make_unique<Executor>(OneSlot());
   const Blocker blocker(*executor);
   const Event dropped;
   executor->Submit({.run = [&order] { order.emplace_back("run"); },
@@ -123,7 +197,9 @@ TEST(ExecutorTest, DropsWhatIsQueuedWhenItStops) {
 }
 
 TEST(ExecutorTest, RunsShortTasksOnTheCallerOnlyWhenASlotIsFree) {
-  Executor executor({.threads = 1, .inline_below_ns = 1000});
+  ExecutorOptions options = OneSlot();
+  options.inline_below_ns = 1000;
+  Executor executor(options);
   std::thread::id ran_on;
   const auto task = [&ran_on](int64_t predicted_ns, const Event& done) {
     return Task{.predicted_ns = predicted_ns,
@@ -149,17 +225,6 @@ TEST(ExecutorTest, RunsShortTasksOnTheCallerOnlyWhenASlotIsFree) {
   EXPECT_EQ(executor.queued(), 1u) << "the only slot is taken";
   blocker.Release();
   queued_done.Wait();
-}
-
-TEST(LatencyPredictorTest, FollowsASlowDownAtOnceAndASpeedUpSlowly) {
-  LatencyPredictor predictor;
-  EXPECT_EQ(predictor.predicted_ns(), 0);
-  predictor.Observe(1000);
-  EXPECT_EQ(predictor.predicted_ns(), 1000);
-  predictor.Observe(2000);
-  EXPECT_EQ(predictor.predicted_ns(), 1300);
-  predictor.Observe(300);
-  EXPECT_EQ(predictor.predicted_ns(), 1250);
 }
 
 }  // namespace

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was answered, in all and per model.
+// What was answered and what was refused, in all and per model.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "base/mutex.h"
+#include "sched/quantile_window.h"
+#include "serving/service.h"
 
 namespace mlos::serving {
 
@@ -16,42 +20,44 @@ struct Totals {
   int64_t latency_sum_ns = 0;
 };
 
+// Of one model, over all its loads. Thread-safe.
+class ModelCounters {
+ public:
+  void Admitted();  // it waits
+  void Started();   // it waits no more, and runs
+  void Requeued();  // it ran in a batch that failed, and waits again
+  void Executed();  // one run of the plugin, for however many requests
+  // `started`: it ran; else it was refused, for `refusal`.
+  void Answered(bool ok, bool started, Refusal refusal, int64_t latency_ns);
+  Totals totals() const;
+  // All but the prediction.
+  ModelActivity activity() const;
+
+ private:
+  static constexpr size_t kWindow = 512;
+
+  mutable Mutex mu_;
+  Totals totals_ MLOS_GUARDED_BY(mu_);
+  ModelActivity activity_ MLOS_GUARDED_BY(mu_);
+  sched::QuantileWindow<kWindow> latency_ns_ MLOS_GUARDED_BY(mu_);
+};
+
 // Thread-safe.
 class Counters {
  public:
-  void Record(const std::string& model_id, bool ok, int64_t latency_ns) {
-    MutexLock lock(mu_);
-    Add(all_, ok, latency_ns);
-    Add(models_[model_id], ok, latency_ns);
-  }
-  // A request that reached no model.
-  void RecordRefused(int64_t latency_ns) {
-    MutexLock lock(mu_);
-    Add(all_, false, latency_ns);
-  }
-  Totals all() const {
-    MutexLock lock(mu_);
-    return all_;
-  }
-  Totals model(const std::string& model_id) const {
-    MutexLock lock(mu_);
-    const auto it = models_.find(model_id);
-    return it == models_.end() ? Totals{} : it->second;
-  }
-  void Forget(const std::string& model_id) {
-    MutexLock lock(mu_);
-    models_.erase(model_id);
-  }
+  // Never null; lives as long as someone holds it, also when it is forgotten here.
+  std::shared_ptr<ModelCounters> Of(const std::string& model_id);
+  void Record(bool ok, int64_t latency_ns);
+  void RecordRefusal(Refusal refusal);
+  Totals all() const;
+  std::array<uint64_t, kRefusals> refused() const;
+  void Forget(const std::string& model_id);
 
  private:
-  static void Add(Totals& t, bool ok, int64_t latency_ns) {
-    ++(ok ? t.ok : t.failed);
-    t.latency_sum_ns += latency_ns;
-  }
-
   mutable Mutex mu_;
   Totals all_ MLOS_GUARDED_BY(mu_);
-  std::map<std::string, Totals> models_ MLOS_GUARDED_BY(mu_);
+  std::array<uint64_t, kRefusals> refused_ MLOS_GUARDED_BY(mu_){};
+  std::map<std::string, std::shared_ptr<ModelCounters>> models_ MLOS_GUARDED_BY(mu_);
 };
 
 }  // namespace mlos::serving

@@ -26,18 +26,37 @@ ModelState StateOf(model::State state) {
   return ModelState::kFailed;
 }
 
-sched::TaskClass ClassOf(Priority priority) {
-  switch (priority) {
-    case Priority::kRealtime:
-      return sched::TaskClass::kRealtime;
-    case Priority::kHigh:
-      return sched::TaskClass::kHigh;
-    case Priority::kNormal:
-      return sched::TaskClass::kNormal;
-    case Priority::kBatch:
-      return sched::TaskClass::kBatch;
-  }
-  return sched::TaskClass::kNormal;
+sched::ExecutorOptions ExecutorOptionsOf(const ServerOptions& options) {
+  sched::ExecutorOptions out;
+  out.scheduler = options.fifo ? sched::SchedulerOptions::Fifo(options.threads, options.max_queue)
+                               : sched::SchedulerOptions{.slots = options.threads,
+                                                         .express_slots = options.express_slots,
+                                                         .max_queue = options.max_queue,
+                                                         .plan_threads = options.plan_threads,
+                                                         .max_batch_rows = options.max_batch};
+  return out;
+}
+
+sched::ExecutorOptions LoaderOptionsOf(const ServerOptions& options) {
+  sched::ExecutorOptions out;
+  out.scheduler.slots = kLoaderThreads;
+  out.scheduler.express_slots = 0;
+  out.scheduler.max_queue = options.max_queue;
+  out.inline_below_ns = 0;
+  return out;
+}
+
+// Sequences are handed over, not worked on: one thread does it.
+sched::ExecutorOptions SequenceOptionsOf(const ServerOptions& options) {
+  sched::ExecutorOptions out;
+  out.scheduler.slots = options.max_sequences > 0 ? options.max_sequences : kUsualSequences;
+  out.scheduler.express_slots = 0;
+  out.scheduler.max_queue = options.max_queue;
+  out.scheduler.plan_threads = false;
+  out.scheduler.max_batch_rows = 1;
+  if (options.fifo) out.scheduler.order = sched::Order::kArrival;
+  out.threads = 1;
+  return out;
 }
 
 Status Draining() { return Unavailable("the server is shutting down: retry on another one"); }
@@ -68,10 +87,10 @@ Server::Server(std::unique_ptr<model::Registry> registry, const ServerOptions& o
     : options_(options),
       clock_(clock),
       started_ns_(clock.MonotonicNs()),
-      counters_(std::make_shared<Counters>()),
+      traces_(options.traces),
       registry_(std::move(registry)),
-      loader_({.threads = kLoaderThreads, .max_queue = options.max_queue, .inline_below_ns = 0}, clock),
-      executor_({.threads = options.threads, .max_queue = options.max_queue}, clock) {}
+      executor_(ExecutorOptionsOf(options), clock),
+      loader_(LoaderOptionsOf(options), clock) {}
 
 Server::~Server() { SetReady(false); }
 
@@ -98,18 +117,37 @@ void Server::Describe(const std::string& model_id, DescribeCallback done) {
                   .drop = [shared](const Status& status) { (*shared)(status); }});
 }
 
+void Server::Refuse(Request request, std::unique_ptr<ResponseSink> sink, Status status, Refusal refusal,
+                    int64_t admitted_ns) {
+  const int64_t now_ns = clock_.MonotonicNs();
+  counters_.Record(false, now_ns - admitted_ns);
+  if (refusal != Refusal::kCount) counters_.RecordRefusal(refusal);
+  Response response;
+  if (request.trace != nullptr) {
+    request.trace->Mark(Stage::kAdmit, now_ns);
+    request.trace->code = status.code();
+    request.trace->message = status.message();
+    response.trace = std::move(request.trace);
+  }
+  sink->OnDone(std::move(status), std::move(response));
+}
+
 void Server::Infer(Request request, std::unique_ptr<ResponseSink> sink) {
   const int64_t admitted_ns = clock_.MonotonicNs();
-  const auto refuse = [&](Status status) {
-    counters_->RecordRefused(clock_.MonotonicNs() - admitted_ns);
-    sink->OnDone(std::move(status), {});
+  const auto refuse = [&](Status status, Refusal refusal) {
+    Refuse(std::move(request), std::move(sink), std::move(status), refusal, admitted_ns);
   };
-  if (!Ready()) return refuse(Draining());
+  if (request.trace != nullptr) {
+    request.trace->request_id = request.request_id;
+    request.trace->model_id = request.model_id;
+    request.trace->priority = PriorityName(request.priority);
+  }
+  if (!Ready()) return refuse(Draining(), Refusal::kNotReady);
   if (request.deadline_ns > 0 && request.deadline_ns <= admitted_ns) {
-    return refuse(DeadlineExceeded("the deadline passed before the request arrived"));
+    return refuse(DeadlineExceeded("the deadline passed before the request arrived"), Refusal::kExpired);
   }
   Result<model::Handle> ready = registry_->AcquireReady(request.model_id);
-  if (!ready.ok()) return refuse(ready.status());
+  if (!ready.ok()) return refuse(ready.status(), Refusal::kCount);
   if (*ready != nullptr) {
     Admit(std::move(*ready), std::move(request), std::move(sink), admitted_ns);
     return;
@@ -121,44 +159,48 @@ void Server::Infer(Request request, std::unique_ptr<ResponseSink> sink) {
   };
   auto waiting = std::make_shared<Waiting>(Waiting{std::move(request), std::move(sink)});
   const auto fail = [this, waiting, admitted_ns](Status status) {
-    counters_->RecordRefused(clock_.MonotonicNs() - admitted_ns);
-    waiting->sink->OnDone(std::move(status), {});
+    Refuse(std::move(waiting->request), std::move(waiting->sink), std::move(status), Refusal::kNotReady,
+           admitted_ns);
   };
   loader_.Submit({.deadline_ns = waiting->request.deadline_ns,
                   .run =
                       [this, waiting, fail, admitted_ns] {
                         Result<model::Handle> loaded = registry_->AcquireOrLoad(waiting->request.model_id);
                         if (!loaded.ok()) return fail(loaded.status());
+                        if (waiting->request.trace != nullptr)
+                          waiting->request.trace->Mark(Stage::kLoad, clock_.MonotonicNs());
                         Admit(std::move(*loaded), std::move(waiting->request), std::move(waiting->sink),
                               admitted_ns);
                       },
                   .drop = fail});
 }
 
+void Server::Prepare(model::LoadedModel& model) {
+  if (model.prepared.load(std::memory_order_acquire)) return;
+  MutexLock lock(profiles_mu_);
+  if (model.prepared.load(std::memory_order_relaxed)) return;
+  std::shared_ptr<sched::ExecutionProfile>& known = profiles_[model.id + "#" + model.version];
+  if (known == nullptr) {
+    known = model.profile;
+  } else {
+    model.profile = known;
+  }
+  if (model.interface->generates)
+    model.sequences = std::make_unique<sched::Executor>(SequenceOptionsOf(options_), clock_);
+  model.prepared.store(true, std::memory_order_release);
+}
+
 void Server::Admit(model::Handle model, Request request, std::unique_ptr<ResponseSink> sink,
                    int64_t admitted_ns) {
-  const int64_t predicted_ns = model->latency.predicted_ns();
-  const sched::TaskClass task_class = ClassOf(request.priority);
-  const int64_t deadline_ns = request.deadline_ns;
-  // The plugin of a language model queues and batches its sequences itself and answers later.
-  const bool generates = request.generation.has_value();
-  auto call = std::make_unique<Call>(std::move(model), std::move(request), std::move(sink), counters_, clock_,
-                                     admitted_ns);
-  if (generates) {
-    Call::Start(std::move(call));
-    return;
-  }
-  auto shared = std::make_shared<std::unique_ptr<Call>>(std::move(call));
-  executor_.Submit({.task_class = task_class,
-                    .deadline_ns = deadline_ns,
-                    .predicted_ns = predicted_ns,
-                    .run = [shared] { Call::Start(std::move(*shared)); },
-                    .drop = [shared](Status status) { (*shared)->Refuse(std::move(status)); }});
+  Prepare(*model);
+  Call::Submit(std::make_unique<Call>(CallEnvironment{clock_, executor_, counters_}, std::move(model),
+                                      std::move(request), std::move(sink), admitted_ns));
 }
 
 ModelStatus Server::StatusOf(const model::Snapshot& snapshot) {
   const model::Registration& r = snapshot.registration;
-  const Totals totals = counters_->model(r.id);
+  const std::shared_ptr<ModelCounters> counters = counters_.Of(r.id);
+  const Totals totals = counters->totals();
   ModelStatus status{.id = r.id,
                      .state = StateOf(snapshot.state),
                      .error = snapshot.error,
@@ -169,6 +211,7 @@ ModelStatus Server::StatusOf(const model::Snapshot& snapshot) {
                      .description = r.description,
                      .requests_ok = totals.ok,
                      .requests_failed = totals.failed,
+                     .activity = counters->activity(),
                      .registered_unix_ns = r.registered_unix_ns};
   if (snapshot.model != nullptr) {
     const model::LoadedModel& m = *snapshot.model;
@@ -179,6 +222,10 @@ ModelStatus Server::StatusOf(const model::Snapshot& snapshot) {
     status.execution_format = m.execution_format;
     status.interface = m.interface;
     status.load_ns = m.load_ns;
+    if (m.prepared.load(std::memory_order_acquire)) {
+      status.activity.predicts = m.profile->predictions() > 0;
+      status.activity.prediction_error = m.profile->prediction_error();
+    }
   }
   return status;
 }
@@ -214,14 +261,15 @@ std::vector<PluginStatus> Server::ListPlugins() {
 }
 
 ServerStats Server::Stats() {
-  const Totals totals = counters_->all();
+  const Totals totals = counters_.all();
   return {.requests_total = totals.ok + totals.failed,
           .requests_ok = totals.ok,
           .requests_failed = totals.failed,
           .latency_sum_ns = totals.latency_sum_ns,
           .uptime_ns = clock_.MonotonicNs() - started_ns_,
           .queued = executor_.queued() + loader_.queued(),
-          .running = executor_.running() + loader_.running()};
+          .running = executor_.running() + loader_.running(),
+          .refused = counters_.refused()};
 }
 
 Result<ModelStatus> Server::RegisterModel(const RegisterRequest& request) {
@@ -249,7 +297,11 @@ Result<ModelStatus> Server::RegisterModel(const RegisterRequest& request) {
 
 Status Server::UnregisterModel(const std::string& model_id) {
   MLOS_RETURN_IF_ERROR(registry_->Unregister(model_id));
-  counters_->Forget(model::CanonicalModelId(model_id));
+  counters_.Forget(model::CanonicalModelId(model_id));
+  MutexLock lock(profiles_mu_);
+  std::erase_if(profiles_, [prefix = model::CanonicalModelId(model_id) + "#"](const auto& known) {
+    return known.first.starts_with(prefix);
+  });
   return OkStatus();
 }
 

@@ -4,23 +4,34 @@
 
 #include <atomic>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "model/registry.h"
 #include "sched/executor.h"
 #include "serving/counters.h"
 #include "serving/service.h"
+#include "serving/trace_ring.h"
 
 namespace mlos::serving {
 
 struct ServerOptions {
-  int threads = 1;              // requests executed at the same time
-  size_t max_queue = 1024;      // requests that wait
+  int threads = 1;          // CPU threads for executions
+  size_t max_queue = 1024;  // requests that wait
+  bool fifo = false;        // first come, first served, to compare with: no classes, no admission, no batches
+  int express_slots = 1;    // for REALTIME and for what would be late, beside `threads`
+  uint32_t max_batch = 64;  // rows of a batch; 1 = no batches
+  bool plan_threads = true;     // threads per execution by load and profile; false: as the model was loaded
+  int max_sequences = 0;        // texts a model generates side by side; 0 = kUsualSequences
+  size_t traces = 4096;         // requests of which it is remembered where their time went
   std::filesystem::path store;  // root of the package store, for ScanModels; empty = none
 };
+
+inline constexpr int kUsualSequences = 4;
 
 class Server final : public Service {
  public:
@@ -43,23 +54,36 @@ class Server final : public Service {
   Result<ModelStatus> RegisterModel(const RegisterRequest& request) override;
   Status UnregisterModel(const std::string& model_id) override;
   Result<ScanResult> ScanModels() override;
+  void RecordTrace(std::unique_ptr<Trace> trace) override { traces_.Add(std::move(trace)); }
+  Result<Trace> FindTrace(const std::string& request_id) override { return traces_.Find(request_id); }
 
  private:
   ModelStatus StatusOf(const model::Snapshot& snapshot);
+  void Refuse(Request request, std::unique_ptr<ResponseSink> sink, Status status, Refusal refusal,
+              int64_t admitted_ns);
+  // The first time a loaded model is used: what was learnt of it before, and its queue of sequences.
+  void Prepare(model::LoadedModel& model);
   void Admit(model::Handle model, Request request, std::unique_ptr<ResponseSink> sink, int64_t admitted_ns);
 
   // Constant after construction.
   const ServerOptions options_;
   Clock& clock_;
   const int64_t started_ns_;
-  const std::shared_ptr<Counters> counters_;
 
+  // Thread-safe by themselves.
+  Counters counters_;
+  TraceRing traces_;
   std::atomic<bool> ready_{true};
 
-  // Destroyed in reverse: tasks end before the registry waits for the models that they pin.
+  Mutex profiles_mu_;
+  // By id and version.
+  std::map<std::string, std::shared_ptr<sched::ExecutionProfile>> profiles_ MLOS_GUARDED_BY(profiles_mu_);
+
+  // Destroyed in reverse: loads end before the executor that they hand requests to, tasks before the registry waits for the
+  // models that they pin.
   std::unique_ptr<model::Registry> registry_;
-  sched::Executor loader_;
   sched::Executor executor_;
+  sched::Executor loader_;
 };
 
 }  // namespace mlos::serving

@@ -31,12 +31,12 @@ std::string_view ModelStateName(ModelState state);  // "registered" "loading" "r
 
 // Why a request was not run.
 enum class Refusal {
-  kQueueFull,       // 503
-  kTooLate,         // its deadline could not be met behind what waited: 503
-  kTooShort,        // its deadline is shorter than the model takes: 504
-  kExpired,         // its deadline passed before it came, or while it waited: 504
-  kCancelled,       // the client went away
-  kNotReady,        // starting, shutting down, or the model could not be loaded: 503
+  kQueueFull,  // 503
+  kTooLate,    // its deadline could not be met behind what waited: 503
+  kTooShort,   // its deadline is shorter than the model takes: 504
+  kExpired,    // its deadline passed before it came, or while it waited: 504
+  kCancelled,  // the client went away
+  kNotReady,   // starting, shutting down, or the model could not be loaded: 503
   kCount,
 };
 inline constexpr size_t kRefusals = static_cast<size_t>(Refusal::kCount);
