@@ -2,6 +2,7 @@
 #include "wire/json_infer.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "wire/json_cursor.h"
 #include "wire/json_generate.h"
@@ -144,7 +145,45 @@ class Decoder {
   Status ReadParameters() {
     if (cursor_.Peek() != '{')
       return Unprocessable("'parameters': wanted an object, got " + cursor_.DescribeNext());
-    return cursor_.ForEachMember([&](const std::string& key) { return GenerationKey(key, "parameters."); });
+    return cursor_.ForEachMember([&](const std::string& key) {
+      if (key == "priority") return ReadPriority();
+      if (key == "timeout") return ReadTimeout();
+      return GenerationKey(key, "parameters.");
+    });
+  }
+
+  // A name, or a number as in the Open Inference Protocol: 0 is the default, 1 the highest.
+  Status ReadPriority() {
+    JsonCursor start = cursor_;
+    if (cursor_.Peek() == '"') {
+      std::string name;
+      MLOS_RETURN_IF_ERROR(cursor_.ReadString(&name));
+      body_.priority = ParsePriority(name);
+    } else {
+      std::string_view number;
+      if (cursor_.Peek() >= '0' && cursor_.Peek() <= '9') MLOS_RETURN_IF_ERROR(cursor_.ReadNumberText(&number));
+      constexpr std::string_view kNumbers = "01234";
+      const size_t at = number.size() == 1 ? kNumbers.find(number[0]) : std::string_view::npos;
+      if (at != std::string_view::npos) body_.priority = at == 0 ? Priority::kNormal : static_cast<Priority>(at - 1);
+    }
+    if (body_.priority) return OkStatus();
+    return InvalidArgument("'parameters.priority': " + start.DescribeNext() + " is unknown, wanted one of " +
+                           std::string(kPriorityNames) + ", or a number from 1 (realtime) to 4 (batch), 0 for normal");
+  }
+
+  Status ReadTimeout() {
+    JsonCursor start = cursor_;
+    std::string_view number;
+    uint64_t us = 0;
+    if (cursor_.Peek() >= '0' && cursor_.Peek() <= '9') MLOS_RETURN_IF_ERROR(cursor_.ReadNumberText(&number));
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), us);
+    if (number.empty() || error != std::errc() || end != number.data() + number.size()) {
+      return InvalidArgument("'parameters.timeout': wanted microseconds, a whole number, 0 for none; got " +
+                             start.DescribeNext());
+    }
+    constexpr uint64_t kYear = uint64_t{365} * 24 * 3600 * 1'000'000;
+    body_.timeout_us = static_cast<int64_t>(std::min(us, kYear));
+    return OkStatus();
   }
 
   Status ReadOutputs() {

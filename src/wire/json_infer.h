@@ -29,6 +29,8 @@ struct InferBody {
   std::vector<std::string> outputs;  // names wanted; empty = all
   std::string id;                    // of the client; may be empty
   bool stream = false;               // answer as server-sent events
+  std::optional<Priority> priority;  // parameters.priority
+  int64_t timeout_us = 0;            // parameters.timeout; 0 = none
 };
 
 // kInvalidArgument: not JSON (with the byte offset) or a key twice; kUnprocessable: does not fit the model, or a key that

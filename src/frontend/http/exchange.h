@@ -18,6 +18,9 @@ struct HttpRequest {
   Target target;             // views into raw_target
   std::string content_type;  // media type in lower case, without parameters; "" when none was sent
   std::string request_id;
+  std::string deadline_ms;  // X-Deadline-Ms, as sent
+  std::string priority;     // X-Priority, as sent
+  int64_t received_ns = 0;  // CLOCK_MONOTONIC of its first byte
   int minor_version = 1;
   bool keep_alive = true;
   std::string_view body;  // complete when a route sees the request; valid until the answer is sent
@@ -27,6 +30,7 @@ struct HttpResponse {
   int status = 200;
   std::string body;
   std::string_view content_type = "application/json";
+  int retry_after_s = 0;  // 0: what the status says
 };
 
 class Exchange {
@@ -41,6 +45,10 @@ class Exchange {
   virtual bool OnIoThread() const = 0;
   // Runs `f` on the I/O thread, later; not at all when the connection is closed.
   virtual void Post(std::function<void()> f) = 0;
+
+  // For the answer that follows: once its last byte is with the socket, or the client is gone, the trace is finished and remembered.
+  // I/O thread only.
+  virtual void SetTrace(std::unique_ptr<Trace> trace) = 0;
 
   // The answer: exactly one of Send and (any number of SendPiece, then EndStream). I/O thread only, except SendPiece.
   virtual void Send(HttpResponse response) = 0;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/http/infer_route.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/clock.h"
 #include "frontend/common/error_map.h"
+#include "frontend/common/urgency.h"
 #include "wire/json_infer.h"
 #include "wire/json_response.h"
 
@@ -29,26 +32,44 @@ struct Asked {
   }
 };
 
-void Answer(Exchange& exchange, const Asked& asked, const Status& status, const Response& response) {
-  if (!asked.stream) {
-    if (!status.ok()) return SendStatus(exchange, status);
-    return exchange.Send({.body = wire::EncodeInferResponse(response, asked.context())});
+// Hands the trace over: what came until now was the way back, and the encoding.
+void Encoded(Exchange& exchange, std::unique_ptr<Trace> trace) {
+  if (trace == nullptr) return;
+  trace->Mark(Stage::kEncode, Clock::Real().MonotonicNs());
+  exchange.SetTrace(std::move(trace));
+}
+
+void Answer(Exchange& exchange, const Asked& asked, const Status& status, Response& response) {
+  std::unique_ptr<Trace> trace = std::move(response.trace);
+  if (trace != nullptr) trace->Mark(Stage::kDispatch, Clock::Real().MonotonicNs());
+  if (!status.ok() && !(asked.stream && exchange.StreamBegun())) {
+    Encoded(exchange, std::move(trace));
+    return SendStatus(exchange, status, response.retry_after_ns);
   }
-  if (status.ok()) return exchange.EndStream(wire::EncodeStreamDone(response, asked.context()));
-  if (!exchange.StreamBegun()) return SendStatus(exchange, status);
-  exchange.EndStream(wire::EncodeStreamError(status, asked.request_id));
+  if (!asked.stream) {
+    std::string body = wire::EncodeInferResponse(response, asked.context());
+    Encoded(exchange, std::move(trace));
+    return exchange.Send({.body = std::move(body)});
+  }
+  const std::string events = status.ok() ? wire::EncodeStreamDone(response, asked.context())
+                                         : wire::EncodeStreamError(status, asked.request_id);
+  Encoded(exchange, std::move(trace));
+  exchange.EndStream(events);
 }
 
 class InferSink final : public ResponseSink {
  public:
-  InferSink(std::shared_ptr<Exchange> exchange, Asked asked)
-      : exchange_(std::move(exchange)), asked_(std::move(asked)) {}
+  InferSink(std::shared_ptr<Exchange> exchange, Asked asked, serving::Service& service)
+      : exchange_(std::move(exchange)), asked_(std::move(asked)), service_(service) {}
 
   bool OnText(std::string_view piece) override {
     return !asked_.stream || exchange_->SendPiece(wire::EncodeStreamText(piece));
   }
 
   void OnDone(Status status, Response response) override {
+    // The client is gone: nothing will be written.
+    if (status.code() == Code::kCancelled && response.trace != nullptr)
+      service_.RecordTrace(std::move(response.trace));
     if (exchange_->OnIoThread()) return Answer(*exchange_, asked_, status, response);
     struct Result {
       Asked asked;
@@ -65,6 +86,7 @@ class InferSink final : public ResponseSink {
  private:
   const std::shared_ptr<Exchange> exchange_;
   Asked asked_;
+  serving::Service& service_;
 };
 
 Status ReadQuery(std::string_view query, Asked* asked) {
@@ -85,8 +107,36 @@ Status ReadQuery(std::string_view query, Asked* asked) {
 
 bool IsBinary(const HttpRequest& request) { return request.content_type == "application/octet-stream"; }
 
+// Priority and deadline: of the headers, of the body, and the server's own limit.
+Status ReadUrgency(const HttpRequest& http, const wire::InferBody& body, std::chrono::milliseconds timeout,
+                   Request* request) {
+  MLOS_ASSIGN_OR_RETURN(const std::optional<Priority> priority, ReadPriorityHeader(http.priority));
+  MLOS_ASSIGN_OR_RETURN(const std::optional<int64_t> header_ns, ReadDeadlineHeader(http.deadline_ms));
+  if (priority && body.priority && *priority != *body.priority) {
+    return InvalidArgument("X-Priority is '" + std::string(PriorityName(*priority)) + "', parameters.priority '" +
+                           std::string(PriorityName(*body.priority)) + "': send one of them");
+  }
+  request->priority = body.priority.value_or(priority.value_or(Priority::kNormal));
+  const int64_t limit_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(timeout).count();
+  std::optional<int64_t> body_ns;
+  if (body.timeout_us > 0) body_ns = body.timeout_us * 1000;
+  request->deadline_ns = DeadlineNs(http.received_ns, limit_ns, header_ns, body_ns);
+  if (request->trace != nullptr && request->deadline_ns != 0)
+    request->trace->deadline_after_ns = request->deadline_ns - http.received_ns;
+  return OkStatus();
+}
+
+std::unique_ptr<Trace> BeginTrace(const HttpRequest& http) {
+  auto trace = std::make_unique<Trace>();
+  trace->Begin(http.received_ns);
+  const int64_t now_ns = Clock::Real().MonotonicNs();
+  trace->received_unix_ns = Clock::Real().UnixNs() - (now_ns - http.received_ns);
+  trace->Mark(Stage::kRead, now_ns);
+  return trace;
+}
+
 void Infer(const std::shared_ptr<Exchange>& exchange, const ModelInterface& model, serving::Service& service,
-           std::chrono::milliseconds timeout) {
+           std::chrono::milliseconds timeout, std::unique_ptr<Trace> trace) {
   const HttpRequest& http = exchange->request();
   Asked asked{.model_id = http.target.model_id, .request_id = http.request_id};
   if (const Status status = ReadQuery(http.target.query, &asked); !status.ok())
@@ -106,22 +156,24 @@ void Infer(const std::shared_ptr<Exchange>& exchange, const ModelInterface& mode
   request.generation = std::move(body->generation);
   request.outputs = std::move(body->outputs);
   request.cancel = exchange->cancel();
-  if (timeout.count() > 0) {
-    request.deadline_ns =
-        Clock::Real().MonotonicNs() + std::chrono::duration_cast<std::chrono::nanoseconds>(timeout).count();
-  }
+  request.trace = std::move(trace);
+  if (const Status status = ReadUrgency(http, *body, timeout, &request); !status.ok())
+    return SendStatus(*exchange, status);
+  request.trace->Mark(Stage::kDecode, Clock::Real().MonotonicNs());
   asked.client_id = std::move(body->id);
   asked.generated = request.generation.has_value();
   asked.stream = body->stream;
-  service.Infer(std::move(request), std::make_unique<InferSink>(exchange, std::move(asked)));
+  service.Infer(std::move(request), std::make_unique<InferSink>(exchange, std::move(asked), service));
 }
 
 }  // namespace
 
-void SendStatus(Exchange& exchange, const Status& status) {
+void SendStatus(Exchange& exchange, const Status& status, int64_t retry_after_ns) {
   const HttpRequest& request = exchange.request();
+  const auto seconds = static_cast<int>(std::clamp<int64_t>((retry_after_ns + 999'999'999) / 1'000'000'000, 0, 3600));
   exchange.Send({.status = HttpStatusOf(status.code()),
-                 .body = wire::EncodeError(status, request.target.model_id, request.request_id)});
+                 .body = wire::EncodeError(status, request.target.model_id, request.request_id),
+                 .retry_after_s = seconds});
 }
 
 void HandleInference(std::shared_ptr<Exchange> exchange, serving::Service& service,
@@ -129,13 +181,17 @@ void HandleInference(std::shared_ptr<Exchange> exchange, serving::Service& servi
   using Described = Result<std::shared_ptr<const ModelInterface>>;
   // A copy: the answer may end the request while Describe still looks at its argument.
   const std::string model_id = exchange->request().target.model_id;
-  service.Describe(model_id, [exchange, &service, timeout](Described model) {
-    const auto go_on = [exchange, &service, timeout](const Described& described) {
+  auto trace = std::make_shared<std::unique_ptr<Trace>>(BeginTrace(exchange->request()));
+  service.Describe(model_id, [exchange, &service, timeout, trace](Described model) {
+    const auto go_on = [exchange, &service, timeout, trace](const Described& described) {
       if (!described.ok()) return SendStatus(*exchange, described.status());
-      Infer(exchange, **described, service, timeout);
+      Infer(exchange, **described, service, timeout, std::move(*trace));
     };
     if (exchange->OnIoThread()) return go_on(model);
-    exchange->Post([go_on, model = std::move(model)] { go_on(model); });
+    exchange->Post([go_on, trace, model = std::move(model)] {
+      (*trace)->Mark(Stage::kLoad, Clock::Real().MonotonicNs());
+      go_on(model);
+    });
   });
 }
 

@@ -15,6 +15,6 @@ void HandleInference(std::shared_ptr<Exchange> exchange, serving::Service& servi
                      std::chrono::milliseconds timeout);
 
 // The answer to a failed request.
-void SendStatus(Exchange& exchange, const Status& status);
+void SendStatus(Exchange& exchange, const Status& status, int64_t retry_after_ns = 0);
 
 }  // namespace mlos::frontend

@@ -144,6 +144,8 @@ HeadError Interpret(const HeaderField& field, RequestHead* head, Seen* seen) {
       break;
     case 'x':
       if (is("x-request-id")) head->request_id = field.value;
+      if (is("x-deadline-ms")) head->deadline_ms = field.value;
+      if (is("x-priority")) head->priority = field.value;
       break;
     default:
       break;

@@ -35,6 +35,8 @@ struct RequestHead {
   std::string_view content_type;      // lower and upper case as sent, parameters included
   std::string_view content_encoding;  // "" when none or identity
   std::string_view request_id;        // X-Request-Id
+  std::string_view deadline_ms;       // X-Deadline-Ms, unchecked
+  std::string_view priority;          // X-Priority, unchecked
 };
 
 // status 0 = fine; else the answer to send before closing.

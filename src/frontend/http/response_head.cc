@@ -70,16 +70,16 @@ void AppendResponseHead(const ResponseHead& head, std::string* out) {
     *out += "\r\nAllow: ";
     *out += head.allow;
   }
-  if (const int seconds = RetryAfterSeconds(head.status); seconds > 0) {
+  if (head.retry_after_s > 0) {
     *out += "\r\nRetry-After: ";
-    AppendInt(out, seconds);
+    AppendInt(out, head.retry_after_s);
   }
   if (!head.cors_origin.empty()) {
     *out += "\r\nAccess-Control-Allow-Origin: ";
     *out += head.cors_origin;
     *out +=
         "\r\nAccess-Control-Allow-Methods: GET, POST, DELETE, OPTIONS"
-        "\r\nAccess-Control-Allow-Headers: Content-Type, Authorization, X-Request-Id"
+        "\r\nAccess-Control-Allow-Headers: Content-Type, Authorization, X-Request-Id, X-Deadline-Ms, X-Priority"
         "\r\nAccess-Control-Expose-Headers: X-Request-Id, Retry-After";
     if (head.cors_origin != "*") *out += "\r\nVary: Origin";
   }

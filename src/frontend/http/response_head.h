@@ -15,6 +15,7 @@ struct ResponseHead {
   std::string_view content_type;  // "" = no body
   int64_t content_length = 0;     // -1: chunked (HTTP/1.1) or until the connection closes
   std::string_view request_id;
+  int retry_after_s = 0;         // 0 = none
   std::string_view allow;        // "" = none
   std::string_view cors_origin;  // "" = no CORS headers
   std::string_view server;       // "mlos-core/1.2.3"

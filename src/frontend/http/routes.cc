@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "frontend/http/control_json.h"
 #include "frontend/http/infer_route.h"
+#include "frontend/http/trace_json.h"
 #include "wire/json_response.h"
 
 namespace mlos::frontend {
@@ -40,7 +41,7 @@ void Routes::Handle(std::shared_ptr<Exchange> exchange) {
     return SendError(*exchange, 404, "not_found",
                      "no route '" + std::string(target.path.substr(0, 200)) +
                          "'; there are /health, /stats, /plugins, /doctor, /models, /models/{id}, "
-                         "/models/{id}/inference, /metrics");
+                         "/models/{id}/inference, /requests/{id}, /metrics");
   }
   if (!RouteAllows(target.route, request.method)) {
     return SendError(*exchange, 405, "method_not_allowed",
@@ -106,6 +107,11 @@ void Routes::Get(Exchange& exchange) {
       const Result<serving::ModelStatus> model = service_.GetModel(exchange.request().target.model_id);
       if (!model.ok()) return SendStatus(exchange, model.status());
       return exchange.Send({.body = EncodeModel(*model)});
+    }
+    case Route::kRequest: {
+      const Result<Trace> trace = service_.FindTrace(exchange.request().target.request_id);
+      if (!trace.ok()) return SendStatus(exchange, trace.status());
+      return exchange.Send({.body = EncodeTrace(*trace)});
     }
     case Route::kMetrics:
       return exchange.Send({.body = shared_.metrics.Render(service_),

@@ -145,6 +145,7 @@ void Session::BeginRequest(size_t head_bytes) {
   const HeadError error =
       ParseRequestHead(Unread().substr(0, head_bytes), shared_.config.limits.max_header_fields, &head_);
   ReadHeadIntoRequest();
+  request_.received_ns = head_since_ns_;
   in_begin_ += head_bytes;
   head_scanned_ = 0;
   head_since_ns_ = 0;
@@ -165,6 +166,8 @@ void Session::ReadHeadIntoRequest() {
   request_.raw_target = head_.target;
   request_.target = ParseTarget(request_.raw_target);
   request_.content_type = MediaType(head_.content_type);
+  request_.deadline_ms = head_.deadline_ms;
+  request_.priority = head_.priority;
   request_.minor_version = head_.minor_version;
   request_.keep_alive = head_.keep_alive;
   request_.body = {};
@@ -355,6 +358,7 @@ void Session::WriteAnswer(const HttpResponse& response, std::string body) {
                       .content_type = body.empty() ? std::string_view() : response.content_type,
                       .content_length = static_cast<int64_t>(body.size()),
                       .request_id = request_.request_id,
+                      .retry_after_s = response.retry_after_s > 0 ? response.retry_after_s : RetryAfterSeconds(response.status),
                       .allow = methods ? RouteMethods(request_.target.route) : std::string_view(),
                       .cors_origin = shared_.config.cors_origin,
                       .server = shared_.server_field},
@@ -382,6 +386,7 @@ void Session::CompleteRequest(int status, uint64_t bytes_out) {
                                .request_id = request_.request_id,
                                .peer = peer_});
   }
+  if (trace_ != nullptr) out_traces_.push_back(std::move(trace_));
   if (!request_.keep_alive) close_after_write_ = true;
   // A token that someone may still hold is not used again.
   if (cancel_.use_count() > 1) cancel_ = std::make_shared<CancelToken>();

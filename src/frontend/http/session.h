@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/mutex.h"
 #include "frontend/http/body_pool.h"
@@ -31,6 +32,7 @@ struct ServerShared {
   std::string server_field;  // "mlos-core/1.2.3"
   HttpMetrics metrics;
   RequestHandler* handler = nullptr;
+  std::function<void(std::unique_ptr<Trace>)> record_trace;
   std::atomic<size_t> connections{0};
   std::atomic<size_t> body_bytes{0};
   std::atomic<bool> draining{false};
@@ -63,6 +65,7 @@ class Session final : public Exchange, public std::enable_shared_from_this<Sessi
   void Send(HttpResponse response) override;
   bool SendPiece(std::string_view events) override;
   void EndStream(std::string_view events) override;
+  void SetTrace(std::unique_ptr<Trace> trace) override { trace_ = std::move(trace); }
   bool StreamBegun() const override { return stream_begun_.load(std::memory_order_relaxed); }
 
  private:
@@ -98,6 +101,7 @@ class Session final : public Exchange, public std::enable_shared_from_this<Sessi
   bool Flush();
   void ArmWrite();
   void AfterFlush();
+  void FinishTraces(std::vector<std::unique_ptr<Trace>>* traces);
   void DrainStream();
   void AppendStreamPiece(std::string_view events);
   void BeginStream();
@@ -154,6 +158,9 @@ class Session final : public Exchange, public std::enable_shared_from_this<Sessi
   size_t written_ = 0;
   bool write_armed_ = false;
   uint64_t stream_bytes_ = 0;
+  std::unique_ptr<Trace> trace_;                         // of the request in work
+  std::vector<std::unique_ptr<Trace>> out_traces_;      // of the answers in out_
+  std::vector<std::unique_ptr<Trace>> writing_traces_;  // of those in writing_
 
   // Any thread.
   std::atomic<bool> closed_{false};

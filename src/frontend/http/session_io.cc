@@ -97,6 +97,7 @@ bool Session::Flush() {
   if (!out_.empty() || !out_body_.empty()) {
     writing_.swap(out_);
     writing_body_.swap(out_body_);
+    writing_traces_.swap(out_traces_);
     out_.clear();
     out_body_.clear();
     written_ = 0;
@@ -142,6 +143,18 @@ void Session::ArmWrite() {
   }
   writing_.clear();
   writing_body_ = {};
+  FinishTraces(&writing_traces_);
+}
+
+// The time since their last mark was that of the writing.
+void Session::FinishTraces(std::vector<std::unique_ptr<Trace>>* traces) {
+  if (traces->empty()) return;
+  const int64_t now_ns = Clock::Real().MonotonicNs();
+  for (std::unique_ptr<Trace>& trace : *traces) {
+    trace->Mark(Stage::kWrite, now_ns);
+    if (shared_.record_trace) shared_.record_trace(std::move(trace));
+  }
+  traces->clear();
 }
 
 void Session::AfterFlush() {
@@ -308,6 +321,8 @@ void Session::Close() {
   socket_.close(ignored);
   shared_.body_bytes.fetch_sub(body_reserved_);
   body_reserved_ = 0;
+  FinishTraces(&writing_traces_);
+  FinishTraces(&out_traces_);
   if (counted_) {
     counted_ = false;
     shared_.connections.fetch_sub(1);

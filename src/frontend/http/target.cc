@@ -26,6 +26,7 @@ constexpr std::array<RouteInfo, static_cast<size_t>(Route::kCount)> kRoutes = {{
     {Route::kScan, "/models/scan", "POST, OPTIONS"},
     {Route::kModel, "/models/{id}", "GET, HEAD, DELETE, OPTIONS"},
     {Route::kInference, "/models/{id}/inference", "POST, OPTIONS"},
+    {Route::kRequest, "/requests/{id}", "GET, HEAD, OPTIONS"},
     {Route::kMetrics, "/metrics", "GET, HEAD, OPTIONS"},
     {Route::kServer, "*", "OPTIONS"},
 }};
@@ -50,7 +51,7 @@ Route ExactRoute(std::string_view path) {
   // The rows with placeholders cannot equal a path: '{' is no path byte that a client sends unencoded and means.
   for (const RouteInfo& info : kRoutes) {
     if (info.route != Route::kUnknown && info.route != Route::kModel && info.route != Route::kInference &&
-        info.name == path) {
+        info.route != Route::kRequest && info.name == path) {
       return info.route;
     }
   }
@@ -98,6 +99,17 @@ Target ParseTarget(std::string_view target) {
   if (question != std::string_view::npos) out.query = target.substr(question + 1);
   out.route = ExactRoute(out.path);
   if (out.route != Route::kUnknown) return out;
+  constexpr std::string_view kRequests = "/requests/";
+  if (out.path.starts_with(kRequests)) {
+    out.route = Route::kRequest;
+    std::optional<std::string> id = PercentDecode(out.path.substr(kRequests.size()));
+    if (id && !id->empty()) {
+      out.request_id = std::move(*id);
+    } else {
+      out.error = "the request id in the path is missing, not well percent-encoded, or holds a control character";
+    }
+    return out;
+  }
   constexpr std::string_view kPrefix = "/models/";
   if (!out.path.starts_with(kPrefix)) return out;
   std::string_view id = out.path.substr(kPrefix.size());

@@ -24,6 +24,7 @@ enum class Route {
   kScan,
   kModel,
   kInference,
+  kRequest,
   kMetrics,
   kServer,  // "OPTIONS *"
   kCount,
@@ -41,6 +42,7 @@ struct Target {
   std::string_view path;   // as sent, without query
   std::string_view query;  // as sent, without '?'
   std::string model_id;    // decoded
+  std::string request_id;  // of /requests/{id}, decoded
   std::string error;       // the target is malformed: says why
 };
 
