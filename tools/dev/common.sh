@@ -47,7 +47,8 @@ run_setup() {
     step onnxruntime "ONNX Runtime 1.32.0" &&
       step embedding_model "embedding model all-MiniLM-L6-v2" &&
       step venv "Python environment of the tests" &&
-      step tokenizers "Hugging Face tokenizers library"
+      step tokenizers "Hugging Face tokenizers library" &&
+      step kernel_lab "kernel for the module's tests"
   } || failed=1
   wait "$llama" || failed=1
   [ "$failed" = 0 ] || die "set-up is not complete; run it again after mending the above, it continues where it stopped"

@@ -58,6 +58,11 @@ if compgen -G 'tests/e2e/test_*.py' >/dev/null && [ -x build/venv/bin/python ]; 
   if [ "$rc" != 0 ] && { [ "$rc" != 5 ] || [ -z "$filter" ]; }; then failed+=("end-to-end tests"); fi
 fi
 
+if [ -z "$filter" ] && [ "$preset" = release ]; then
+  echo "== kernel module, booted"
+  kernel/lab/run || failed+=("kernel module")
+fi
+
 [ "$ran" = 1 ] || die "no test matches '$filter'"
 if [ -z "$filter" ]; then python3 tools/test_summary.py "$results"; fi
 if [ ${#failed[@]} -gt 0 ]; then

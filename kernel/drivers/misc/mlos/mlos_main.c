@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0
+/* /dev/mlos-ml: open, close, and the way of an ioctl to the function that does it. */
+#include <linux/file.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/nospec.h>
+#include <linux/uaccess.h>
+
+#include "mlos.h"
+
+bool mlos_enable_tmm = true;
+module_param_named(enable_tmm, mlos_enable_tmm, bool, 0444);
+MODULE_PARM_DESC(enable_tmm, "tensor memory (default on)");
+bool mlos_enable_scheduler = true;
+module_param_named(enable_scheduler, mlos_enable_scheduler, bool, 0444);
+MODULE_PARM_DESC(enable_scheduler, "inference scheduling and predictions (default on)");
+bool mlos_enable_gpu_manager = true;
+module_param_named(enable_gpu_manager, mlos_enable_gpu_manager, bool, 0444);
+MODULE_PARM_DESC(enable_gpu_manager, "list of accelerators (default on)");
+bool mlos_enable_boost = true;
+module_param_named(enable_boost, mlos_enable_boost, bool, 0644);
+MODULE_PARM_DESC(enable_boost, "real-time priority for granted REALTIME and HIGH inferences (default on)");
+uint mlos_sim_gpus;
+module_param_named(sim_gpus, mlos_sim_gpus, uint, 0444);
+MODULE_PARM_DESC(sim_gpus, "simulated accelerators, at most 16 (default 0)");
+uint mlos_sim_gpu_mb = 256;
+module_param_named(sim_gpu_mb, mlos_sim_gpu_mb, uint, 0444);
+MODULE_PARM_DESC(sim_gpu_mb, "memory of each simulated accelerator in MiB (default 256)");
+uint mlos_slots;
+module_param_named(slots, mlos_slots, uint, 0444);
+MODULE_PARM_DESC(slots, "CPU threads granted at a time; 0 = online CPUs less io_cpus (default 0)");
+uint mlos_io_cpus = 1;
+module_param_named(io_cpus, mlos_io_cpus, uint, 0444);
+MODULE_PARM_DESC(io_cpus, "CPUs kept free of boosted threads (default 1)");
+uint mlos_slot_timeout_ms = 60000;
+module_param_named(slot_timeout_ms, mlos_slot_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(slot_timeout_ms, "a grant held longer is taken back and its boost ended; 0 = never (default 60000)");
+uint mlos_aging_ms = 1000;
+module_param_named(aging_ms, mlos_aging_ms, uint, 0644);
+MODULE_PARM_DESC(aging_ms, "waiting that long counts one class higher; 0 = never (default 1000)");
+ulong mlos_memory_limit_mb;
+module_param_named(memory_limit_mb, mlos_memory_limit_mb, ulong, 0644);
+MODULE_PARM_DESC(memory_limit_mb, "most resident tensor memory in MiB; 0 = no limit (default 0)");
+uint mlos_debug_level;
+module_param_named(debug_level, mlos_debug_level, uint, 0644);
+MODULE_PARM_DESC(debug_level, "0 quiet .. 5 everything, to the kernel log (default 0)");
+
+struct mlos_account *mlos_account_new(void)
+{
+	struct mlos_account *account = kzalloc(sizeof(*account), GFP_KERNEL_ACCOUNT);
+
+	if (account) {
+		kref_init(&account->ref);
+		account->tgid = task_tgid_nr(current);
+	}
+	return account;
+}
+
+static void account_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct mlos_account, ref));
+}
+
+void mlos_account_put(struct mlos_account *account)
+{
+	kref_put(&account->ref, account_free);
+}
+
+static long ioc_version(struct mlos_file *file, void *arg)
+{
+	struct mlos_version *v = arg;
+	unsigned int nodes = num_online_nodes();
+
+	v->abi_major = MLOS_ABI_MAJOR;
+	v->abi_minor = MLOS_ABI_MINOR;
+	v->slots = mlos_enable_scheduler ? mlos_sched.slots : 0;
+	v->features = (mlos_enable_tmm ? MLOS_FEATURE_TMM | MLOS_FEATURE_DEDUP : 0) |
+		      (mlos_enable_scheduler ? MLOS_FEATURE_SCHED : 0) |
+		      (mlos_enable_gpu_manager ? MLOS_FEATURE_GPU : 0) |
+		      (mlos_enable_scheduler && READ_ONCE(mlos_enable_boost) ? MLOS_FEATURE_BOOST : 0) |
+		      (mlos_enable_tmm && nodes > 1 ? MLOS_FEATURE_NUMA : 0) |
+		      (mlos_enable_tmm && mlos_enable_scheduler ? MLOS_FEATURE_PREFETCH : 0);
+	v->memory_limit = (u64)mlos_memory_limit_pages() << PAGE_SHIFT;
+	v->max_models = MLOS_MAX_MODELS;
+	v->max_tensors = MLOS_MAX_TENSORS;
+	v->max_inferences = MLOS_MAX_INFERENCES;
+	v->max_plan_entries = MLOS_PLAN_MAX_ENTRIES;
+	v->numa_nodes = nodes;
+	v->gpus = mlos_enable_gpu_manager ? mlos_gpu_count() : 0;
+	v->tensor_size_max = MLOS_TENSOR_MAX;
+	return 0;
+}
+
+/* Which subsystem an operation needs. */
+enum { NEEDS_NOTHING, NEEDS_TMM, NEEDS_SCHED, NEEDS_GPU, NEEDS_BOTH };
+
+struct operation {
+	long (*fn)(struct mlos_file *file, void *arg);
+	u16 size;     /* of the struct as this module knows it */
+	u16 size_min; /* of the struct in ABI 1.0 */
+	u8 needs;
+};
+
+#define OPERATION(cmd, fn_, type, needs_) \
+	[_IOC_NR(cmd)] = { .fn = fn_, .size = sizeof(struct type), .size_min = sizeof(struct type), .needs = needs_ }
+
+static const struct operation operations[] = {
+	OPERATION(MLOS_IOC_VERSION, ioc_version, mlos_version, NEEDS_NOTHING),
+	OPERATION(MLOS_IOC_MODEL_REGISTER, mlos_ioc_model_register, mlos_model_register, NEEDS_NOTHING),
+	OPERATION(MLOS_IOC_MODEL_UNREGISTER, mlos_ioc_model_unregister, mlos_model_unregister, NEEDS_NOTHING),
+	OPERATION(MLOS_IOC_TENSOR_ALLOC, mlos_ioc_tensor_alloc, mlos_tensor_alloc, NEEDS_TMM),
+	OPERATION(MLOS_IOC_TENSOR_FREE, mlos_ioc_tensor_free, mlos_tensor_free, NEEDS_TMM),
+	OPERATION(MLOS_IOC_TENSOR_PIN, mlos_ioc_tensor_pin, mlos_tensor_op, NEEDS_TMM),
+	OPERATION(MLOS_IOC_TENSOR_UNPIN, mlos_ioc_tensor_unpin, mlos_tensor_op, NEEDS_TMM),
+	OPERATION(MLOS_IOC_TENSOR_PREFETCH, mlos_ioc_tensor_prefetch, mlos_tensor_op, NEEDS_TMM),
+	OPERATION(MLOS_IOC_MEMORY_DEFRAG, mlos_ioc_memory_defrag, mlos_memory_defrag, NEEDS_GPU),
+	OPERATION(MLOS_IOC_MEMORY_TRIM, mlos_ioc_memory_trim, mlos_memory_trim, NEEDS_TMM),
+	OPERATION(MLOS_IOC_INFERENCE_START, mlos_ioc_inference_start, mlos_inference_start, NEEDS_SCHED),
+	OPERATION(MLOS_IOC_INFERENCE_WAIT, mlos_ioc_inference_wait, mlos_inference_wait, NEEDS_SCHED),
+	OPERATION(MLOS_IOC_INFERENCE_DONE, mlos_ioc_inference_done, mlos_inference_done, NEEDS_SCHED),
+	OPERATION(MLOS_IOC_INFERENCE_BATCH, mlos_ioc_inference_batch, mlos_inference_batch, NEEDS_SCHED),
+	OPERATION(MLOS_IOC_GPU_LIST, mlos_ioc_gpu_list, mlos_gpu_list, NEEDS_GPU),
+	OPERATION(MLOS_IOC_NUMA_MIGRATE, mlos_ioc_numa_migrate, mlos_numa_migrate, NEEDS_TMM),
+	OPERATION(MLOS_IOC_PREFETCH_PLAN_SET, mlos_ioc_plan_set, mlos_prefetch_plan, NEEDS_BOTH),
+	OPERATION(MLOS_IOC_PREFETCH_PLAN_CLEAR, mlos_ioc_plan_clear, mlos_prefetch_plan, NEEDS_BOTH),
+	OPERATION(MLOS_IOC_PREFETCH_STATS, mlos_ioc_prefetch_stats, mlos_prefetch_stats, NEEDS_BOTH),
+	OPERATION(MLOS_IOC_DEADLINE_PREDICT, mlos_ioc_deadline_predict, mlos_deadline_predict, NEEDS_SCHED),
+	OPERATION(MLOS_IOC_MODEL_PREDICT, mlos_ioc_model_predict, mlos_model_predict, NEEDS_SCHED),
+	OPERATION(MLOS_IOC_NUMA_STATS, mlos_ioc_numa_stats, mlos_numa_stats, NEEDS_TMM),
+	OPERATION(MLOS_IOC_PREFETCH_LEARNING, mlos_ioc_prefetch_learning, mlos_prefetch_learning, NEEDS_BOTH),
+	OPERATION(MLOS_IOC_PREDICTION_ACCURACY, mlos_ioc_prediction_accuracy, mlos_prediction_accuracy,
+		  NEEDS_SCHED),
+	OPERATION(MLOS_IOC_MODEL_LATENCY_EXT, mlos_ioc_model_latency_ext, mlos_model_latency_ext, NEEDS_SCHED),
+};
+
+static bool subsystem_on(u8 needs)
+{
+	switch (needs) {
+	case NEEDS_TMM:
+		return mlos_enable_tmm;
+	case NEEDS_SCHED:
+		return mlos_enable_scheduler;
+	case NEEDS_GPU:
+		return mlos_enable_gpu_manager;
+	case NEEDS_BOTH:
+		return mlos_enable_tmm && mlos_enable_scheduler;
+	}
+	return true;
+}
+
+/* A descriptor comes into being only when its number has reached the caller. */
+static void hand_over(struct mlos_file *file, struct mlos_call *call, long failed)
+{
+	if (!failed) {
+		fd_install(call->fd, call->install);
+		return;
+	}
+	put_unused_fd(call->fd);
+	mlos_tensor_undo(file, ((struct mlos_tensor_alloc *)call->bytes)->tensor_id);
+	fput(call->install);
+}
+
+static long mlos_ioctl(struct file *filp, unsigned int cmd, unsigned long user)
+{
+	void __user *uarg = (void __user *)user;
+	const struct operation *op;
+	struct mlos_call call;
+	unsigned int nr = _IOC_NR(cmd);
+	u32 usize;
+	long ret;
+
+	if (_IOC_TYPE(cmd) != MLOS_IOC_TYPE || cmd != MLOS_IO(nr) || nr >= ARRAY_SIZE(operations))
+		return -ENOTTY;
+	op = &operations[array_index_nospec(nr, ARRAY_SIZE(operations))];
+	if (!op->fn)
+		return -ENOTTY;
+	if (!subsystem_on(op->needs))
+		return -EOPNOTSUPP;
+	if (get_user(usize, (u32 __user *)uarg))
+		return -EFAULT;
+	if (usize < op->size_min)
+		return -EINVAL;
+	if (usize > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(call.bytes, op->size, uarg, usize);
+	if (ret)
+		return ret;
+	*(u32 *)call.bytes = usize; /* it may have changed since it was read */
+	call.install = NULL;
+	ret = op->fn(filp->private_data, call.bytes);
+	if (ret)
+		return ret;
+	if (copy_to_user(uarg, call.bytes, min_t(u32, usize, op->size)))
+		ret = -EFAULT;
+	if (call.install)
+		hand_over(filp->private_data, &call, ret);
+	return ret;
+}
+
+static int mlos_open(struct inode *inode, struct file *filp)
+{
+	struct mlos_file *file = kzalloc(sizeof(*file), GFP_KERNEL_ACCOUNT);
+	int ret = -ENOMEM;
+
+	if (!file)
+		return -ENOMEM;
+	mutex_init(&file->lock);
+	init_waitqueue_head(&file->wait);
+	file->account = mlos_account_new();
+	if (!file->account)
+		goto free_file;
+	ret = mlos_idtable_init(&file->models, MLOS_MAX_MODELS);
+	if (ret)
+		goto free_account;
+	ret = mlos_idtable_init(&file->tensors, MLOS_MAX_TENSORS);
+	if (ret)
+		goto free_models;
+	ret = mlos_idtable_init(&file->inferences, MLOS_MAX_INFERENCES);
+	if (ret)
+		goto free_tensors;
+	mutex_lock(&mlos_sched.lock);
+	list_add_tail(&file->link, &mlos_sched.files);
+	mutex_unlock(&mlos_sched.lock);
+	filp->private_data = file;
+	return nonseekable_open(inode, filp);
+
+free_tensors:
+	mlos_idtable_destroy(&file->tensors);
+free_models:
+	mlos_idtable_destroy(&file->models);
+free_account:
+	mlos_account_put(file->account);
+free_file:
+	kfree(file);
+	return ret;
+}
+
+static int mlos_release(struct inode *inode, struct file *filp)
+{
+	struct mlos_file *file = filp->private_data;
+
+	mlos_sched_release(file);
+	mlos_models_release(file);
+	mlos_tensors_release(file);
+	mlos_idtable_destroy(&file->inferences);
+	mlos_idtable_destroy(&file->tensors);
+	mlos_idtable_destroy(&file->models);
+	mlos_account_put(file->account);
+	mutex_destroy(&file->lock);
+	kfree(file);
+	return 0;
+}
+
+static __poll_t mlos_poll(struct file *filp, poll_table *wait)
+{
+	return mlos_sched_poll(filp->private_data, filp, wait);
+}
+
+static int mlos_mmap(struct file *filp, struct vm_area_struct *vma)
+{
+	return mlos_sched_mmap_status(vma);
+}
+
+static const struct file_operations mlos_fops = {
+	.owner = THIS_MODULE,
+	.open = mlos_open,
+	.release = mlos_release,
+	.unlocked_ioctl = mlos_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.poll = mlos_poll,
+	.mmap = mlos_mmap,
+};
+
+static struct miscdevice mlos_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "mlos-ml",
+	.mode = 0660,
+	.fops = &mlos_fops,
+	.groups = mlos_sysfs_groups,
+};
+
+static int __init mlos_module_init(void)
+{
+	int ret;
+
+	ret = mlos_memory_init();
+	if (ret)
+		return ret;
+	ret = mlos_tensor_init();
+	if (ret)
+		goto memory;
+	ret = mlos_sched_init();
+	if (ret)
+		goto tensor;
+	ret = mlos_gpu_init();
+	if (ret)
+		goto sched;
+	mlos_debugfs_init();
+	ret = misc_register(&mlos_device);
+	if (ret)
+		goto gpu;
+	pr_info("mlos_ml: ABI %u.%u, %u slots, %u accelerators\n", MLOS_ABI_MAJOR, MLOS_ABI_MINOR, mlos_sched.slots,
+		mlos_gpu_count());
+	return 0;
+gpu:
+	mlos_debugfs_exit();
+	mlos_gpu_exit();
+sched:
+	mlos_sched_exit();
+tensor:
+	mlos_tensor_exit();
+memory:
+	mlos_memory_exit();
+	return ret;
+}
+
+/* Descriptors of the device and of tensors hold the module, so nothing is in use here. */
+static void __exit mlos_module_exit(void)
+{
+	misc_deregister(&mlos_device);
+	mlos_debugfs_exit();
+	mlos_gpu_exit();
+	mlos_sched_exit();
+	mlos_tensor_exit();
+	mlos_memory_exit();
+}
+
+module_init(mlos_module_init);
+module_exit(mlos_module_exit);
+MODULE_AUTHOR("mlOS");
+MODULE_DESCRIPTION("Tensor memory and inference scheduling");
+MODULE_VERSION("1.0");
+MODULE_LICENSE("GPL");

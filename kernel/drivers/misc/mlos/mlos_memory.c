@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The pages of tensors: allocated where they should be, counted, found equal, evicted. */
+#include <linux/file.h>
+#include <linux/highmem.h>
+#include <linux/nodemask.h>
+#include <linux/pagemap.h>
+#include <linux/shmem_fs.h>
+#include <linux/topology.h>
+#include <linux/uaccess.h>
+
+#include "mlos.h"
+#include "mlos_trace.h"
+
+struct mlos_memory mlos_memory;
+
+unsigned long mlos_memory_limit_pages(void)
+{
+	return READ_ONCE(mlos_memory_limit_mb) << (20 - PAGE_SHIFT);
+}
+
+static struct mlos_node_stats *node_of(struct page *page)
+{
+	return &mlos_memory.nodes[page_to_nid(page)];
+}
+
+/* --- bodies ------------------------------------------------------------------------------------------------------------ */
+
+struct mlos_body *mlos_body_new(u64 bytes, s32 node, bool strict, struct mlos_account *account)
+{
+	struct mlos_body *body = kzalloc(sizeof(*body), GFP_KERNEL_ACCOUNT);
+
+	if (!body)
+		return NULL;
+	body->n_pages = DIV_ROUND_UP(bytes, PAGE_SIZE);
+	body->pages = kvcalloc(body->n_pages, sizeof(*body->pages), GFP_KERNEL_ACCOUNT);
+	if (!body->pages) {
+		kfree(body);
+		return NULL;
+	}
+	kref_init(&body->ref);
+	mutex_init(&body->lock);
+	INIT_LIST_HEAD(&body->lru);
+	INIT_LIST_HEAD(&body->shared);
+	body->bytes = bytes;
+	body->node = node;
+	body->strict = strict;
+	body->sharers = 1;
+	kref_get(&account->ref);
+	body->account = account;
+	return body;
+}
+
+/* Nobody else looks at the body, or its lock is held. Returns how many pages went. */
+static unsigned long free_pages_of(struct mlos_body *body)
+{
+	unsigned long i, freed = 0;
+
+	for (i = 0; body->resident && i < body->n_pages; i++) {
+		if (!body->pages[i])
+			continue;
+		atomic64_dec(&node_of(body->pages[i])->pages);
+		put_page(body->pages[i]);
+		body->pages[i] = NULL;
+		body->resident--;
+		freed++;
+	}
+	atomic64_sub(freed, &body->account->resident_pages);
+	return freed;
+}
+
+static void uncharge(struct mlos_body *body, unsigned long pages)
+{
+	lockdep_assert_held(&mlos_memory.lock);
+	body->charged -= pages;
+	mlos_memory.resident -= pages;
+	if (!body->charged)
+		list_del_init(&body->lru);
+	mlos_status_set_resident((u64)mlos_memory.resident << PAGE_SHIFT);
+}
+
+static void body_release(struct kref *ref)
+{
+	struct mlos_body *body = container_of(ref, struct mlos_body, ref);
+
+	list_del_init(&body->shared);
+	uncharge(body, body->charged);
+	list_del_init(&body->lru);
+	mutex_unlock(&mlos_memory.lock);
+	free_pages_of(body);
+	if (body->backing)
+		fput(body->backing);
+	mlos_account_put(body->account);
+	mutex_destroy(&body->lock);
+	kvfree(body->pages);
+	kfree(body);
+}
+
+void mlos_body_put(struct mlos_body *body)
+{
+	kref_put_mutex(&body->ref, body_release, &mlos_memory.lock);
+}
+
+void mlos_body_used(struct mlos_body *body)
+{
+	mutex_lock(&mlos_memory.lock);
+	if (!list_empty(&body->lru))
+		list_move_tail(&body->lru, &mlos_memory.lru);
+	mutex_unlock(&mlos_memory.lock);
+}
+
+/* --- eviction ------------------------------------------------------------------------------------------------------------ */
+
+/* body->lock held. Mapped means in use: whoever maps a tensor reads it when it likes. */
+static bool may_evict(const struct mlos_body *body)
+{
+	if (body->pins || atomic_read(&body->maps))
+		return false;
+	return (body->backing && !body->dirty) || body->discardable;
+}
+
+/* mlos_memory.lock held; pages that went, 0 when it has to stay or is being used right now. */
+static unsigned long evict(struct mlos_body *body)
+{
+	unsigned long freed = 0;
+
+	if (!mutex_trylock(&body->lock))
+		return 0;
+	if (may_evict(body)) {
+		body->lost = !body->backing || body->dirty;
+		freed = free_pages_of(body);
+		uncharge(body, freed);
+		mlos_memory.evicted_tensors++;
+		mlos_memory.evicted_pages += freed;
+		trace_mlos_evict((u64)freed << PAGE_SHIFT, body->lost);
+	}
+	mutex_unlock(&body->lock);
+	return freed;
+}
+
+static unsigned long evict_down_to(unsigned long target, u32 *tensors)
+{
+	struct mlos_body *body, *next;
+	unsigned long freed = 0;
+
+	list_for_each_entry_safe(body, next, &mlos_memory.lru, lru) {
+		unsigned long pages;
+
+		if (mlos_memory.resident <= target)
+			break;
+		pages = evict(body);
+		freed += pages;
+		*tensors += pages != 0;
+	}
+	return freed;
+}
+
+void mlos_memory_evict_to(unsigned long target_pages, u32 *tensors, u64 *pages)
+{
+	*tensors = 0;
+	mutex_lock(&mlos_memory.lock);
+	*pages = evict_down_to(target_pages, tensors);
+	mutex_unlock(&mlos_memory.lock);
+}
+
+/* One more page for the body; evicts others unless `optional`. */
+static int charge(struct mlos_body *body, bool optional)
+{
+	unsigned long limit = mlos_memory_limit_pages();
+	u32 unused = 0;
+	int ret = 0;
+
+	mutex_lock(&mlos_memory.lock);
+	if (limit && mlos_memory.resident >= limit && !optional)
+		evict_down_to(limit - 1, &unused);
+	if (limit && mlos_memory.resident >= limit) {
+		ret = -ENOMEM;
+	} else {
+		mlos_memory.resident++;
+		body->charged++;
+		if (list_empty(&body->lru))
+			list_add_tail(&body->lru, &mlos_memory.lru);
+		mlos_status_set_resident((u64)mlos_memory.resident << PAGE_SHIFT);
+	}
+	mutex_unlock(&mlos_memory.lock);
+	return ret;
+}
+
+static void take_back_charge(struct mlos_body *body)
+{
+	mutex_lock(&mlos_memory.lock);
+	uncharge(body, 1);
+	mutex_unlock(&mlos_memory.lock);
+}
+
+static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	/* An upper bound; what has to stay is found out when scanning. */
+	return READ_ONCE(mlos_memory.resident) ?: SHRINK_EMPTY;
+}
+
+static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	unsigned long freed, target;
+	u32 tensors = 0;
+
+	if (!mutex_trylock(&mlos_memory.lock))
+		return SHRINK_STOP;
+	target = mlos_memory.resident > sc->nr_to_scan ? mlos_memory.resident - sc->nr_to_scan : 0;
+	freed = evict_down_to(target, &tensors);
+	mlos_memory.shrunk_pages += freed;
+	mutex_unlock(&mlos_memory.lock);
+	return freed ?: SHRINK_STOP;
+}
+
+#ifdef MLOS_STATIC_SHRINKER
+static struct shrinker static_shrinker = {
+	.count_objects = shrink_count,
+	.scan_objects = shrink_scan,
+	.seeks = DEFAULT_SEEKS,
+};
+
+static int shrinker_on(void)
+{
+	return register_shrinker(&static_shrinker, "mlos-tensors");
+}
+
+static void shrinker_off(void)
+{
+	unregister_shrinker(&static_shrinker);
+}
+#else
+static struct shrinker *our_shrinker;
+
+static int shrinker_on(void)
+{
+	our_shrinker = shrinker_alloc(0, "mlos-tensors");
+	if (!our_shrinker)
+		return -ENOMEM;
+	our_shrinker->count_objects = shrink_count;
+	our_shrinker->scan_objects = shrink_scan;
+	shrinker_register(our_shrinker);
+	return 0;
+}
+
+static void shrinker_off(void)
+{
+	shrinker_free(our_shrinker);
+}
+#endif
+
+/* --- pages --------------------------------------------------------------------------------------------------------------- */
+
+static struct page *backing_page(struct file *backing, pgoff_t index)
+{
+	struct address_space *mapping = backing->f_mapping;
+
+	return shmem_mapping(mapping) ? shmem_read_mapping_page(mapping, index) :
+					read_mapping_page(mapping, index, backing);
+}
+
+/*
+ * Through the page cache rather than a read of the file: it takes no lock of the file system above mmap_lock, and what several
+ * tensors read from one file is read from the disk once.
+ */
+static int fill(struct mlos_body *body, unsigned long index, struct page *to)
+{
+	u64 offset = body->backing_offset + ((u64)index << PAGE_SHIFT);
+	u64 left = min_t(u64, PAGE_SIZE, body->bytes - ((u64)index << PAGE_SHIFT));
+	size_t done = 0;
+
+	if (!body->backing)
+		return 0;
+	while (left) {
+		size_t in_page = offset_in_page(offset);
+		size_t n = min_t(u64, left, PAGE_SIZE - in_page);
+		struct page *from;
+
+		/* The page cache does not mind an index beyond the end; the content would be zeros. */
+		if (offset + n > i_size_read(file_inode(body->backing)))
+			return -EIO;
+		from = backing_page(body->backing, offset >> PAGE_SHIFT);
+		if (IS_ERR(from))
+			return -EIO;
+		memcpy_page(to, done, from, in_page, n);
+		put_page(from);
+		done += n;
+		offset += n;
+		left -= n;
+	}
+	return 0;
+}
+
+static struct page *new_page(s32 node, bool strict)
+{
+	gfp_t gfp = GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT;
+
+	if (node < 0)
+		return alloc_pages_node(numa_mem_id(), gfp, 0);
+	if (strict)
+		gfp |= __GFP_THISNODE | __GFP_NOWARN;
+	return alloc_pages_node(node, gfp, 0);
+}
+
+struct page *mlos_body_page(struct mlos_body *body, unsigned long index, bool optional)
+{
+	struct page *page;
+	int ret;
+
+	lockdep_assert_held(&body->lock);
+	if (body->pages[index])
+		return body->pages[index];
+	ret = charge(body, optional);
+	if (ret)
+		return ERR_PTR(ret);
+	page = new_page(body->node, body->strict);
+	ret = page ? fill(body, index, page) : -ENOMEM;
+	if (ret) {
+		if (page)
+			__free_page(page);
+		take_back_charge(body);
+		return ERR_PTR(ret);
+	}
+	atomic64_inc(&node_of(page)->pages);
+	atomic64_inc(&node_of(page)->allocations);
+	atomic64_inc(&body->account->resident_pages);
+	body->pages[index] = page;
+	body->resident++;
+	return page;
+}
+
+int mlos_body_populate(struct mlos_body *body, bool optional)
+{
+	unsigned long i;
+
+	for (i = 0; body->resident < body->n_pages && i < body->n_pages; i++) {
+		struct page *page = mlos_body_page(body, i, optional);
+
+		if (IS_ERR(page))
+			return PTR_ERR(page);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+void mlos_memory_count_touch(const struct mlos_body *body, struct page *page)
+{
+	if (page_to_nid(page) != numa_node_id())
+		atomic64_inc(&node_of(page)->remote);
+}
+
+/* --- equal content --------------------------------------------------------------------------------------------------------- */
+
+/* Only to find candidates: what is shared has been compared byte by byte. */
+static u64 content_hash(struct mlos_body *body)
+{
+	u64 hash = 0x9e3779b97f4a7c15ULL ^ body->bytes;
+	unsigned long i, w;
+
+	for (i = 0; i < body->n_pages; i++) {
+		const u64 *words = kmap_local_page(body->pages[i]);
+
+		for (w = 0; w < PAGE_SIZE / sizeof(u64); w++) {
+			hash = (hash ^ words[w]) * 0xff51afd7ed558ccdULL;
+			hash ^= hash >> 32;
+		}
+		kunmap_local(words);
+		cond_resched();
+	}
+	return hash;
+}
+
+static bool equal(struct mlos_body *a, struct mlos_body *b)
+{
+	unsigned long i;
+	int differs = 0;
+
+	for (i = 0; i < a->n_pages && !differs; i++) {
+		void *pa = kmap_local_page(a->pages[i]);
+		void *pb = kmap_local_page(b->pages[i]);
+
+		differs = memcmp(pa, pb, PAGE_SIZE);
+		kunmap_local(pb);
+		kunmap_local(pa);
+		cond_resched();
+	}
+	return !differs;
+}
+
+/* With a reference. Puts the body where later ones find it when there is none yet. */
+static struct mlos_body *candidate(struct mlos_body *body)
+{
+	struct mlos_body *other, *found = NULL;
+
+	mutex_lock(&mlos_memory.lock);
+	mlos_memory.hashed++;
+	list_for_each_entry(other, &mlos_memory.shared, shared) {
+		if (other->hash == body->hash && other->bytes == body->bytes && other->node == body->node &&
+		    kref_get_unless_zero(&other->ref)) {
+			found = other;
+			break;
+		}
+	}
+	if (!found)
+		list_add(&body->shared, &mlos_memory.shared);
+	mutex_unlock(&mlos_memory.lock);
+	return found;
+}
+
+struct mlos_body *mlos_body_twin(struct mlos_body *body)
+{
+	struct mlos_body *other;
+	bool same = false, compared = false;
+
+	lockdep_assert_held(&body->lock);
+	if (!list_empty(&body->shared) || body->sharers > 1)
+		return NULL;
+	body->hash = content_hash(body);
+	other = candidate(body);
+	if (!other)
+		return NULL;
+	/* Two bodies are locked nowhere else, and this never waits. */
+	if (mutex_trylock(&other->lock)) {
+		if (other->resident == other->n_pages) {
+			compared = true;
+			same = equal(body, other);
+		}
+		mutex_unlock(&other->lock);
+	}
+	mutex_lock(&mlos_memory.lock);
+	if (same) {
+		other->sharers++;
+		mlos_memory.duplicates++;
+		mlos_memory.saved_pages += body->n_pages;
+	} else if (compared) {
+		mlos_memory.collisions++;
+	}
+	mutex_unlock(&mlos_memory.lock);
+	if (same)
+		return other;
+	mlos_body_put(other);
+	return NULL;
+}
+
+void mlos_body_unshare(struct mlos_body *body)
+{
+	mutex_lock(&mlos_memory.lock);
+	body->sharers--;
+	mutex_unlock(&mlos_memory.lock);
+}
+
+/* --- nodes ------------------------------------------------------------------------------------------------------------------- */
+
+int mlos_body_migrate(struct mlos_body *body, int node, u64 *moved_bytes)
+{
+	unsigned long i;
+
+	lockdep_assert_held(&body->lock);
+	*moved_bytes = 0;
+	for (i = 0; i < body->n_pages; i++) {
+		struct page *old = body->pages[i], *page;
+
+		if (!old || page_to_nid(old) == node)
+			continue;
+		page = new_page(node, true);
+		if (!page)
+			return -ENOMEM;
+		copy_highpage(page, old);
+		atomic64_dec(&node_of(old)->pages);
+		atomic64_inc(&node_of(old)->out);
+		atomic64_inc(&node_of(page)->pages);
+		atomic64_inc(&node_of(page)->in);
+		body->pages[i] = page;
+		put_page(old);
+		*moved_bytes += PAGE_SIZE;
+		cond_resched();
+	}
+	body->node = node;
+	return 0;
+}
+
+static void fill_node(struct mlos_numa_node *out, int node)
+{
+	struct mlos_node_stats *s = &mlos_memory.nodes[node];
+
+	memset(out, 0, sizeof(*out));
+	out->node = node;
+	out->tensor_count = atomic_read(&s->tensors);
+	out->total_size = (u64)NODE_DATA(node)->node_present_pages << PAGE_SHIFT;
+	out->used_size = (u64)atomic64_read(&s->pages) << PAGE_SHIFT;
+	out->allocations = atomic64_read(&s->allocations);
+	out->remote_accesses = atomic64_read(&s->remote);
+	out->migrations_in = atomic64_read(&s->in);
+	out->migrations_out = atomic64_read(&s->out);
+}
+
+long mlos_ioc_numa_stats(struct mlos_file *file, void *arg)
+{
+	struct mlos_numa_stats *a = arg;
+	struct mlos_numa_node __user *to = u64_to_user_ptr(a->nodes);
+	u32 n = 0;
+	int node;
+
+	if (a->flags || a->count > MLOS_MAX_NODES || a->element_size != sizeof(*to))
+		return -EINVAL;
+	for_each_online_node(node) {
+		struct mlos_numa_node out;
+
+		if (n < a->count) {
+			fill_node(&out, node);
+			if (copy_to_user(&to[n], &out, sizeof(out)))
+				return -EFAULT;
+		}
+		n++;
+	}
+	a->count = n;
+	return 0;
+}
+
+long mlos_ioc_memory_trim(struct mlos_file *file, void *arg)
+{
+	struct mlos_memory_trim *a = arg;
+	u64 pages;
+
+	if (a->flags || a->reserved)
+		return -EINVAL;
+	mlos_memory_evict_to(min_t(u64, a->target_bytes >> PAGE_SHIFT, ULONG_MAX), &a->evicted, &pages);
+	a->freed_bytes = pages << PAGE_SHIFT;
+	a->resident_bytes = (u64)READ_ONCE(mlos_memory.resident) << PAGE_SHIFT;
+	return 0;
+}
+
+int mlos_memory_init(void)
+{
+	int ret;
+
+	mutex_init(&mlos_memory.lock);
+	INIT_LIST_HEAD(&mlos_memory.lru);
+	INIT_LIST_HEAD(&mlos_memory.shared);
+	mlos_memory.nodes = kcalloc(nr_node_ids, sizeof(*mlos_memory.nodes), GFP_KERNEL);
+	if (!mlos_memory.nodes)
+		return -ENOMEM;
+	ret = shrinker_on();
+	if (ret)
+		kfree(mlos_memory.nodes);
+	return ret;
+}
+
+void mlos_memory_exit(void)
+{
+	shrinker_off();
+	WARN_ON(!list_empty(&mlos_memory.lru) || !list_empty(&mlos_memory.shared) || mlos_memory.resident);
+	kfree(mlos_memory.nodes);
+}

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0
+# Functions of the kernel lab; sourced in the root of the repository with CACHE set. A series is 6.1, 6.12 (Debian's kernels, as its
+# packages have them) or debug (6.1 from Debian's source package with the kernel's own checks).
+
+KERNELS=$CACHE/kernels
+LAB_OUT=$PWD/build/kernel
+
+lab_die() {
+  echo "error: $*" >&2
+  exit 1
+}
+
+# Packages of a series: image and headers, by what the meta packages depend on.
+lab_packages() {
+  local meta image headers
+  case $1 in
+    6.1) meta=amd64 ;;
+    6.12) meta=6.12-amd64 ;;
+    *) lab_die "no kernel series '$1'; there are 6.1, 6.12 and debug" ;;
+  esac
+  image=$(apt-cache depends "linux-image-$meta" 2>/dev/null | awk '/Depends: linux-image-/ { print $2; exit }')
+  headers=$(apt-cache depends "linux-headers-$meta" 2>/dev/null | awk '/Depends: linux-headers-/ { print $2; exit }')
+  [ -n "$image" ] && [ -n "$headers" ] || lab_die "the package archive offers no kernel $1; run apt-get update"
+  echo "$image $headers"
+  apt-cache depends "$headers" | awk '/Depends: linux-(headers|kbuild)-/ { print $2 }'
+}
+
+# Downloads (apt checks signature and digests) and unpacks into $KERNELS/SERIES. Nothing is installed.
+lab_fetch() {
+  local series=$1 dir=$KERNELS/$1 tmp
+  [ -e "$dir/ready" ] && return
+  tmp=$KERNELS/tmp.$$
+  rm -rf "$tmp" "$dir"
+  mkdir -p "$tmp/deb" "$tmp/root"
+  # shellcheck disable=SC2046
+  (cd "$tmp/deb" && apt-get -q download $(lab_packages "$series") >&2) || lab_die "kernel $series cannot be downloaded"
+  for deb in "$tmp"/deb/*.deb; do
+    case $deb in
+      */linux-image-*) dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tmp/root" ./boot ;;
+      *) dpkg-deb -x "$deb" "$tmp/root" ;;
+    esac
+  done
+  rm -rf "$tmp/deb"
+  # The makefiles of the headers name their installed place.
+  sed -i "s#\([ =]\)/usr/src#\1$dir/root/usr/src#" "$tmp"/root/usr/src/*/Makefile
+  python3 kernel/lab/vmlinux.py "$tmp"/root/boot/vmlinuz-* "$tmp/vmlinux" || lab_die "kernel $series has no vmlinux"
+  touch "$tmp/ready"
+  mv "$tmp" "$dir"
+}
+
+# A kernel with KASAN, lockdep and kmemleak: from the source package, tens of minutes, kept in the cache.
+lab_build_debug() {
+  local dir=$KERNELS/debug deb line stamp
+  stamp=$(cat kernel/lab/base.config kernel/lab/debug.config | sha256sum | cut -c1-16)
+  [ -e "$dir/ready-$stamp" ] && return
+  mkdir -p "$dir"
+  if [ ! -d "$dir/src" ]; then
+    (cd "$dir" && apt-get -q download linux-source-6.1 >&2) || lab_die "linux-source-6.1 cannot be downloaded"
+    deb=$(ls "$dir"/linux-source-6.1_*.deb)
+    dpkg-deb --fsys-tarfile "$deb" | tar -xO ./usr/src/linux-source-6.1.tar.xz | xz -dc | tar -x -C "$dir"
+    mv "$dir/linux-source-6.1" "$dir/src"
+    rm "$deb"
+  fi
+  make -C "$dir/src" -s tinyconfig
+  (cd "$dir/src" && scripts/kconfig/merge_config.sh -m .config "$OLDPWD/kernel/lab/base.config" "$OLDPWD/kernel/lab/debug.config" >/dev/null)
+  make -C "$dir/src" -s olddefconfig
+  while read -r line; do
+    grep -qx -- "$line" "$dir/src/.config" || lab_die "the kernel's configuration dropped $line"
+  done < <(grep -h '^CONFIG.*=y' kernel/lab/base.config kernel/lab/debug.config)
+  echo "  ..  debug kernel (tens of minutes)"
+  make -C "$dir/src" -s -j "$(nproc)" bzImage modules >"$dir/build.log" 2>&1 || lab_die "the debug kernel does not build: $dir/build.log"
+  python3 kernel/lab/vmlinux.py "$dir/src/arch/x86/boot/bzImage" "$dir/vmlinux"
+  touch "$dir/ready-$stamp"
+}
+
+lab_tree() {
+  case $1 in
+    debug) echo "$KERNELS/debug/src" ;;
+    *) echo "$KERNELS/$1"/root/usr/src/linux-headers-*-amd64 ;;
+  esac
+}
+
+# The module, out of tree, in a copy of the sources: kbuild writes beside them.
+lab_build_module() {
+  local series=$1 out=$LAB_OUT/$1 log
+  log=$out/build.log
+  mkdir -p "$out"
+  cp -r --preserve=timestamps kernel/include kernel/drivers "$out/"
+  make -C "$(lab_tree "$series")" M="$out/drivers/misc/mlos" W=1 CONFIG_DEBUG_INFO_BTF_MODULES= modules >"$log" 2>&1 ||
+    { grep -E 'error|\*\*\*' "$log" >&2; lab_die "the module does not build for $series: $log"; }
+  if grep -E 'warning:' "$log" >&2; then lab_die "the module builds with warnings for $series"; fi
+}
+
+lab_build_tests() {
+  local dir=kernel/tools/testing/selftests/mlos name
+  mkdir -p "$LAB_OUT/tests"
+  for test in "$dir"/*_test.c; do
+    name=$(basename "$test" .c)
+    gcc -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O1 -static -pthread -isystem kernel/include/uapi "$test" "$dir/tap.c" \
+      -o "$LAB_OUT/tests/$name" || lab_die "$name does not compile"
+  done
+}
+
+# lab_boot SERIES LOG [TEST...]: a machine of four CPUs and two memory nodes, in software. 0 when every test passed and the
+# kernel did not complain.
+lab_boot() {
+  local series=$1 log=$2 root=$LAB_OUT/$1/root vmlinux=$KERNELS/$1/vmlinux rc=0 test
+  shift 2
+  rm -rf "$root"
+  mkdir -p "$root"/{bin,tests,deps,proc,sys,dev,tmp}
+  cp "$(command -v busybox)" "$root/bin/busybox"
+  cp kernel/lab/init "$root/init"
+  cp "$LAB_OUT/$series/drivers/misc/mlos/mlos_ml.ko" "$root/"
+  echo "sim_gpus=1 sim_gpu_mb=64" >"$root/parameters"
+  for test in "$@"; do cp "$LAB_OUT/tests/$test" "$root/tests/"; done
+  (cd "$root" && find . | cpio -o -H newc --quiet) >"$LAB_OUT/$series/initrd"
+  timeout 900 qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp 4 -m 1024 -display none -nodefaults -no-reboot \
+    -serial stdio -device isa-debug-exit,iobase=0xf4,iosize=0x04 -kernel "$vmlinux" -initrd "$LAB_OUT/$series/initrd" \
+    -append "console=ttyS0 panic=-1 oops=panic quiet numa=fake=2 kasan_multi_shot" >"$log" 2>&1 </dev/null || rc=$?
+  # The test machine leaves with 2 * 16 + 1 when all is well.
+  [ "$rc" = 33 ]
+}

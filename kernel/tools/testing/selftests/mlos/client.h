@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Short forms of the operations, for tests. Each returns what ioctl() returns. */
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#include <fcntl.h>
+#include <linux/mlos.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tap.h"
+
+#define MS 1000000ULL
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+static inline int dev(void)
+{
+	return open(MLOS_DEVICE, O_RDWR | O_CLOEXEC);
+}
+
+static inline uint64_t model(int fd, const char *name)
+{
+	struct mlos_model_register a = { .size = sizeof(a) };
+
+	strncpy(a.name, name, sizeof(a.name) - 1);
+	return ioctl(fd, MLOS_IOC_MODEL_REGISTER, &a) ? 0 : a.model_id;
+}
+
+static inline struct mlos_version version(int fd)
+{
+	struct mlos_version v = { .size = sizeof(v) };
+
+	ioctl(fd, MLOS_IOC_VERSION, &v);
+	return v;
+}
+
+static inline int start(int fd, uint64_t model_id, uint32_t priority, uint32_t threads, uint64_t deadline_ns,
+			struct mlos_inference_start *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->size = sizeof(*a);
+	a->model_id = model_id;
+	a->priority = priority;
+	a->threads = threads;
+	a->deadline_ns = deadline_ns;
+	return ioctl(fd, MLOS_IOC_INFERENCE_START, a);
+}
+
+static inline int finish(int fd, uint64_t id)
+{
+	struct mlos_inference_done a = { .size = sizeof(a), .inference_id = id };
+
+	return ioctl(fd, MLOS_IOC_INFERENCE_DONE, &a);
+}
+
+static inline int await(int fd, uint64_t id, uint64_t timeout_ns, struct mlos_inference_wait *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->size = sizeof(*a);
+	a->inference_id = id;
+	a->timeout_ns = timeout_ns;
+	return ioctl(fd, MLOS_IOC_INFERENCE_WAIT, a);
+}
+
+static inline int tensor(int fd, uint64_t bytes, uint32_t flags, int backing, struct mlos_tensor_alloc *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->size = sizeof(*a);
+	a->bytes = bytes;
+	a->flags = flags;
+	a->numa_node = MLOS_NUMA_NODE_ANY;
+	a->backing_fd = flags & MLOS_TENSOR_BACKED ? backing : 0;
+	return ioctl(fd, MLOS_IOC_TENSOR_ALLOC, a);
+}
+
+static inline int tensor_op(int fd, unsigned long op, uint64_t id, struct mlos_tensor_op *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->size = sizeof(*a);
+	a->tensor_id = id;
+	return ioctl(fd, op, a);
+}
+
+static inline int tensor_free(int fd, uint64_t id)
+{
+	struct mlos_tensor_free a = { .size = sizeof(a), .tensor_id = id };
+
+	return ioctl(fd, MLOS_IOC_TENSOR_FREE, &a);
+}
+
+static inline struct mlos_memory_trim trim(int fd, uint64_t target)
+{
+	struct mlos_memory_trim a = { .size = sizeof(a), .target_bytes = target };
+
+	ioctl(fd, MLOS_IOC_MEMORY_TRIM, &a);
+	return a;
+}
+
+/* A file of `bytes` whose byte i is a mix of i and seed. */
+static inline uint8_t pattern(uint64_t i, unsigned int seed)
+{
+	return (uint8_t)((i * 2654435761u >> 7) + seed + i / 4096);
+}
+
+static inline int pattern_file(uint64_t bytes, unsigned int seed)
+{
+	char path[] = "/tmp/mlos-test-XXXXXX";
+	uint8_t *data = malloc(bytes);
+	int fd = mkstemp(path);
+	uint64_t i;
+
+	for (i = 0; i < bytes; i++)
+		data[i] = pattern(i, seed);
+	if (write(fd, data, bytes) != (ssize_t)bytes)
+		abort();
+	free(data);
+	unlink(path);
+	return fd;
+}
+
+static inline bool matches(const uint8_t *data, uint64_t bytes, unsigned int seed)
+{
+	uint64_t i;
+
+	for (i = 0; i < bytes; i++)
+		if (data[i] != pattern(i, seed))
+			return false;
+	return true;
+}
+
+#endif
