@@ -29,6 +29,10 @@ struct Config {
   int threads = 0;                                 // requests executed at once; 0 = one a CPU
   size_t max_queue = 1024;
   bool scan_at_start = false;
+  std::string memory_budget = "auto";            // resources/budget.h
+  int64_t keep_alive_ns = 300'000'000'000;       // infer/keep_alive.h; negative = for ever
+  std::chrono::milliseconds load_timeout{60'000};  // how long a request waits for memory
+  std::vector<std::string> preload;              // model ids, loaded at start
 
   // weight_cache
   bool weight_cache = true;
@@ -51,7 +55,8 @@ struct Config {
 // Merges `yaml` into *config. Unknown keys, wrong types and features this build lacks are errors with the line.
 Status ApplyYaml(std::string_view yaml, Config* config);
 
-// MLOS_HTTP_HOSTS, MLOS_HTTP_PORT, MLOS_HOME, MLOS_PLUGIN_PATH, MLOS_THREADS, MLOS_LOG_LEVEL.
+// MLOS_HTTP_HOSTS, MLOS_HTTP_PORT, MLOS_HOME, MLOS_PLUGIN_PATH, MLOS_THREADS, MLOS_LOG_LEVEL,
+// MLOS_MEMORY_BUDGET, MLOS_KEEP_ALIVE.
 using GetEnv = std::function<std::optional<std::string>(const std::string& name)>;
 Status ApplyEnvironment(const GetEnv& get, Config* config);
 

@@ -8,6 +8,7 @@
 
 #include "base/version.h"
 #include "daemon/config.h"
+#include "infer/keep_alive.h"
 
 namespace mlos::daemon {
 namespace {
@@ -33,13 +34,21 @@ Status ParseNumber(const char* name, const std::string& text, int64_t lo, int64_
   return OkStatus();
 }
 
+Status ReadKeepAlive(const char* name, const std::string& text, int64_t* out) {
+  const Result<int64_t> value = ParseKeepAlive(text);
+  if (!value.ok()) return value.status().WithContext(name);
+  *out = *value;
+  return OkStatus();
+}
+
 // The files that flags name and the values they carry, before they are merged over file and environment.
 struct Flags {
   std::string config_file;
   std::vector<std::string> hosts;
   std::vector<std::string> plugin_dirs;
   std::optional<uint16_t> port;
-  std::optional<std::string> unix_socket, home, log_level, log_file, port_file;
+  std::optional<std::string> unix_socket, home, log_level, log_file, port_file, memory_budget, keep_alive;
+  std::vector<std::string> preload;
   std::optional<int> threads;
   std::optional<uint16_t> grpc_port;
   std::optional<std::string> ipc_socket;
@@ -58,6 +67,12 @@ void Declare(CLI::App& app, Flags& f) {
   app.add_option("--plugin-dir", f.plugin_dirs, "folder with SMI plugins, may be repeated");
   app.add_option("--threads", f.threads, "requests executed at the same time (default: one a CPU)")
       ->check(CLI::Range(0, 1024));
+  app.add_option("--memory-budget", f.memory_budget,
+                 "memory for models: auto, a percentage such as 80%, or a size such as 6GB (default auto)");
+  app.add_option("--keep-alive", f.keep_alive,
+                 "how long a model stays loaded without requests: 5m, seconds, 0 = unload at once, -1 = for ever "
+                 "(default 5m)");
+  app.add_option("--preload", f.preload, "registered model to load at start, may be repeated");
   app.add_flag("--scan", f.scan, "register every installed package at start");
   app.add_option("--log-level", f.log_level, "debug, info, warn or error");
   app.add_option("--log-file", f.log_file, "append the log to this file instead of standard error");
@@ -84,7 +99,7 @@ Status ApplyFile(const std::string& path, Config* config) {
   return ApplyYaml(text, config).WithContext("'" + path + "'");
 }
 
-void ApplyFlags(const Flags& f, Config* c) {
+Status ApplyFlags(const Flags& f, Config* c) {
   if (f.port) c->port = *f.port;
   if (!f.hosts.empty()) c->hosts = f.hosts;
   if (f.unix_socket) c->unix_socket = *f.unix_socket;
@@ -95,6 +110,9 @@ void ApplyFlags(const Flags& f, Config* c) {
   if (f.log_level) c->log_level = *f.log_level;
   if (f.log_file) c->log_file = *f.log_file;
   if (f.scan) c->scan_at_start = true;
+  if (f.memory_budget) c->memory_budget = *f.memory_budget;
+  if (!f.preload.empty()) c->preload = f.preload;
+  return f.keep_alive ? ReadKeepAlive("--keep-alive", *f.keep_alive, &c->keep_alive_ns) : OkStatus();
 }
 
 Status CheckLogLevel(const Config& c) {
@@ -109,7 +127,7 @@ Status Merge(const Flags& f, const GetEnv& get, Config* config) {
   const std::string file = !f.config_file.empty() ? f.config_file : get("MLOS_CONFIG").value_or("");
   if (!file.empty()) MLOS_RETURN_IF_ERROR(ApplyFile(file, config));
   MLOS_RETURN_IF_ERROR(ApplyEnvironment(get, config));
-  ApplyFlags(f, config);
+  MLOS_RETURN_IF_ERROR(ApplyFlags(f, config));
   return CheckLogLevel(*config);
 }
 
@@ -129,6 +147,9 @@ Status ApplyEnvironment(const GetEnv& get, Config* config) {
     MLOS_RETURN_IF_ERROR(ParseNumber("MLOS_THREADS", *v, 0, 1024, &config->threads));
   }
   if (const auto v = get("MLOS_LOG_LEVEL")) config->log_level = *v;
+  if (const auto v = get("MLOS_MEMORY_BUDGET")) config->memory_budget = *v;
+  if (const auto v = get("MLOS_KEEP_ALIVE"))
+    MLOS_RETURN_IF_ERROR(ReadKeepAlive("MLOS_KEEP_ALIVE", *v, &config->keep_alive_ns));
   return OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "daemon/config.h"
+#include "infer/keep_alive.h"
 
 namespace mlos::daemon {
 namespace {
@@ -71,6 +72,17 @@ Setter Bool(bool* out) {
       [=](const YAML::Node& node, const std::string& key) { return Read(node, key, "true or false", out); };
 }
 
+Setter KeepAlive(int64_t* out) {
+  return [=](const YAML::Node& node, const std::string& key) -> Status {
+    std::string text;
+    MLOS_RETURN_IF_ERROR(Read(node, key, "a duration", &text));
+    const Result<int64_t> value = ParseKeepAlive(text);
+    if (!value.ok()) return At(node, "'" + key + "': " + value.status().message());
+    *out = *value;
+    return OkStatus();
+  };
+}
+
 // A feature this build lacks: it may be switched off, never on.
 Setter Unsupported(std::string why) {
   return [why = std::move(why)](const YAML::Node& node, const std::string& key) -> Status {
@@ -102,6 +114,10 @@ std::map<std::string, Setter> Keys(Config* c) {
       {"core.threads", Number(0, 1024, &c->threads)},
       {"core.max_queue", Number(1, 1'000'000, &c->max_queue)},
       {"core.scan_at_start", Bool(&c->scan_at_start)},
+      {"core.memory_budget", Text(&c->memory_budget)},
+      {"core.keep_alive", KeepAlive(&c->keep_alive_ns)},
+      {"core.load_timeout_ms", Number(1, std::numeric_limits<int32_t>::max(), &c->load_timeout)},
+      {"core.preload", List(&c->preload)},
       {"limits.max_body_mb", Number(1, 1 << 20, &c->max_body_mb)},
       {"limits.request_timeout_ms", Number(0, std::numeric_limits<int32_t>::max(), &c->request_timeout)},
       {"limits.drain_timeout_ms", Number(0, std::numeric_limits<int32_t>::max(), &c->drain_timeout)},

@@ -5,10 +5,14 @@
 
 #include "base/version.h"
 #include "model/catalog.h"
+#include "os/errors.h"
 #include "os/file.h"
+#include "os/memory_info.h"
+#include "os/memory_pressure.h"
 #include "os/process.h"
 #include "os/xdg.h"
 #include "plugin/instance.h"
+#include "resources/budget.h"
 
 namespace mlos::daemon {
 namespace {
@@ -46,7 +50,8 @@ std::map<std::string, plugin::OptionList> PluginOptions(const Config& config, co
             {"weight_cache_limit", std::to_string(config.weight_cache_limit_mb)}}}};
 }
 
-Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, const os::Directories& dirs) {
+Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, const os::Directories& dirs,
+                                                      resources::MemoryBroker& broker) {
   const fs::path& data_dir = dirs.data;
   MLOS_ASSIGN_OR_RETURN(const std::vector<fs::path> plugin_dirs, PluginDirs(config));
   std::vector<Status> problems;
@@ -62,7 +67,10 @@ Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, cons
   fs::create_directories(data_dir, error);
   if (error) return PermissionDenied("cannot create '" + data_dir.string() + "': " + error.message());
   MLOS_ASSIGN_OR_RETURN(auto catalog, model::Catalog::Open(data_dir / "registry.db"));
-  return model::Registry::Open(std::move(catalog), std::move(plugins));
+  model::RegistryOptions options{.broker = &broker, .keep_alive_ns = config.keep_alive_ns};
+  options.load_timeout_ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(config.load_timeout).count();
+  return model::Registry::Open(std::move(catalog), std::move(plugins), options);
 }
 
 frontend::HttpConfig HttpConfigOf(const Config& config, AccessLogWriter* access_log) {
@@ -100,12 +108,8 @@ void ScanInstalled(serving::Server& server) {
 Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
   std::unique_ptr<Daemon> daemon(new Daemon);
   daemon->config_ = config;
-  MLOS_ASSIGN_OR_RETURN(const os::Directories dirs, DirectoriesOf(config));
-  MLOS_ASSIGN_OR_RETURN(auto registry, OpenRegistry(config, dirs));
-  const int threads = config.threads > 0 ? config.threads : os::AvailableCpus();
-  daemon->server_ = std::make_unique<serving::Server>(
-      std::move(registry),
-      serving::ServerOptions{.threads = threads, .max_queue = config.max_queue, .store = dirs.store});
+  MLOS_RETURN_IF_ERROR(daemon->OpenBroker());
+  MLOS_RETURN_IF_ERROR(daemon->OpenServer());
   if (config.scan_at_start) ScanInstalled(*daemon->server_);
   MLOS_RETURN_IF_ERROR(daemon->OpenAccessLog());
   MLOS_ASSIGN_OR_RETURN(
@@ -117,8 +121,44 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
     if (port == 0) port = endpoint.port;
   }
   MLOS_RETURN_IF_ERROR(WritePortFile(config, port));
+  daemon->Preload();
   os::NotifyServiceManager("READY=1");
   return daemon;
+}
+
+Status Daemon::OpenBroker() {
+  MLOS_ASSIGN_OR_RETURN(const os::MachineMemory machine, os::ReadMachineMemory());
+  MLOS_ASSIGN_OR_RETURN(const resources::Budget budget,
+                        resources::ResolveBudget(config_.memory_budget, machine, os::FindCgroupMemory()));
+  spdlog::info("memory for models: {} ({})", os::FormatBytes(budget.bytes), budget.source);
+  broker_ = std::make_unique<resources::MemoryBroker>(
+      resources::BrokerOptions{.budget_bytes = budget.bytes, .budget_source = budget.source});
+  return OkStatus();
+}
+
+Status Daemon::OpenServer() {
+  MLOS_ASSIGN_OR_RETURN(const os::Directories dirs, DirectoriesOf(config_));
+  MLOS_ASSIGN_OR_RETURN(auto registry, OpenRegistry(config_, dirs, *broker_));
+  const int threads = config_.threads > 0 ? config_.threads : os::AvailableCpus();
+  server_ = std::make_unique<serving::Server>(
+      std::move(registry),
+      serving::ServerOptions{.threads = threads, .max_queue = config_.max_queue, .store = dirs.store});
+  pressure_ = std::make_unique<resources::PressureGuard>(
+      os::MemoryPressure::Open(os::FindCgroupMemory()), *broker_, [](const std::string& who, uint64_t bytes) {
+        spdlog::warn("memory is short: unloaded {}, which was idle and had {}", who, os::FormatBytes(bytes));
+      });
+  server_->set_pressure(pressure_->description());
+  spdlog::info("memory pressure: {}", pressure_->description());
+  return OkStatus();
+}
+
+// Begins; requests do not wait for it.
+void Daemon::Preload() {
+  for (const std::string& id : config_.preload) {
+    server_->Describe(id, [id](const auto& described) {
+      if (!described.ok()) spdlog::warn("not preloaded: {}: {}", id, described.status().message());
+    });
+  }
 }
 
 // Requests are logged at level info, to where the log goes.

@@ -10,6 +10,8 @@
 #include "daemon/access_log.h"
 #include "daemon/config.h"
 #include "frontend/http/server.h"
+#include "resources/memory_broker.h"
+#include "resources/pressure_guard.h"
 #include "serving/server.h"
 
 namespace mlos::daemon {
@@ -24,12 +26,17 @@ class Daemon {
  private:
   Daemon() = default;
   Status OpenAccessLog();
+  Status OpenBroker();
+  Status OpenServer();
+  void Preload();
 
   Config config_;
   // Destroyed in reverse: the front end goes before what it serves and where it logs.
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> access_file_{nullptr, std::fclose};  // null: standard error
   std::unique_ptr<AccessLogWriter> access_log_;  // null: the log level leaves requests out
+  std::unique_ptr<resources::MemoryBroker> broker_;
   std::unique_ptr<serving::Server> server_;
+  std::unique_ptr<resources::PressureGuard> pressure_;
   std::unique_ptr<frontend::HttpServer> http_;
 };
 

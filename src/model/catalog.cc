@@ -8,7 +8,7 @@
 namespace mlos::model {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 // "mlOS" in ASCII: tells our file from any other SQLite database.
 constexpr int kApplicationId = 0x6D6C4F53;
 
@@ -31,35 +31,51 @@ class SqliteCatalog final : public Catalog {
     MLOS_ASSIGN_OR_RETURN(const int version, ReadIntLocked("PRAGMA user_version"));
     MLOS_ASSIGN_OR_RETURN(const int application, ReadIntLocked("PRAGMA application_id"));
     MLOS_ASSIGN_OR_RETURN(const int tables, ReadIntLocked("SELECT count(*) FROM sqlite_master"));
-    if (tables > 0 && (application != kApplicationId || version != kSchemaVersion)) {
+    const bool ours = application == kApplicationId && version >= 1 && version <= kSchemaVersion;
+    if (tables > 0 && !ours) {
       return DataLoss("'" + file_ + "' is not a model registry of this version (schema " +
                       std::to_string(version) + ", wanted " + std::to_string(kSchemaVersion) +
                       "): move it away to start an empty one");
     }
     MLOS_RETURN_IF_ERROR(ExecuteLocked("PRAGMA journal_mode = WAL"));
     MLOS_RETURN_IF_ERROR(ExecuteLocked("PRAGMA synchronous = FULL"));
-    if (tables > 0) return OkStatus();
+    if (tables == 0) {
+      MLOS_RETURN_IF_ERROR(ExecuteLocked(
+          "BEGIN IMMEDIATE;"
+          "CREATE TABLE IF NOT EXISTS model (id TEXT PRIMARY KEY, path TEXT NOT NULL, plugin_id TEXT NOT NULL,"
+          " execution_format TEXT NOT NULL, framework TEXT NOT NULL, description TEXT NOT NULL,"
+          " registered_unix_ns INTEGER NOT NULL);"
+          "PRAGMA application_id = 1835814739;"
+          "PRAGMA user_version = 1;"
+          "COMMIT"));
+    }
+    return tables == 0 || version == 1 ? MigrateFrom1Locked() : OkStatus();
+  }
+
+  Status MigrateFrom1Locked() MLOS_REQUIRES(mu_) {
     return ExecuteLocked(
         "BEGIN IMMEDIATE;"
-        "CREATE TABLE IF NOT EXISTS model (id TEXT PRIMARY KEY, path TEXT NOT NULL, plugin_id TEXT NOT NULL,"
-        " execution_format TEXT NOT NULL, framework TEXT NOT NULL, description TEXT NOT NULL,"
-        " registered_unix_ns INTEGER NOT NULL);"
-        "PRAGMA application_id = 1835814739;"
-        "PRAGMA user_version = 1;"
+        "ALTER TABLE model ADD COLUMN keep_alive_ns INTEGER;"
+        "ALTER TABLE model ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;"
+        "CREATE TABLE latest (name TEXT PRIMARY KEY, id TEXT NOT NULL);"
+        "PRAGMA user_version = 2;"
         "COMMIT");
   }
 
   Status Put(const Registration& r) override {
     MutexLock lock(mu_);
     MLOS_ASSIGN_OR_RETURN(const Statement s,
-                          CompileLocked("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?, ?, ?)"));
+                          CompileLocked("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     const std::string* texts[] = {&r.id,        &r.path,       &r.plugin_id, &r.execution_format,
                                   &r.framework, &r.description};
     int column = 1;
     for (const std::string* text : texts) {
       sqlite3_bind_text(s.get(), column++, text->data(), static_cast<int>(text->size()), SQLITE_STATIC);
     }
-    sqlite3_bind_int64(s.get(), column, r.registered_unix_ns);
+    sqlite3_bind_int64(s.get(), column++, r.registered_unix_ns);
+    // Left out, it is NULL.
+    if (r.keep_alive_ns) sqlite3_bind_int64(s.get(), column, *r.keep_alive_ns);
+    sqlite3_bind_int(s.get(), ++column, r.pinned ? 1 : 0);
     return StepToEndLocked(s.get());
   }
 
@@ -75,7 +91,7 @@ class SqliteCatalog final : public Catalog {
     MLOS_ASSIGN_OR_RETURN(
         const Statement s,
         CompileLocked("SELECT id, path, plugin_id, execution_format, framework, description,"
-                      " registered_unix_ns FROM model ORDER BY id"));
+                      " registered_unix_ns, keep_alive_ns, pinned FROM model ORDER BY id"));
     std::vector<Registration> rows;
     int code = SQLITE_ROW;
     while ((code = sqlite3_step(s.get())) == SQLITE_ROW) {
@@ -85,10 +101,33 @@ class SqliteCatalog final : public Catalog {
                       .execution_format = Text(s.get(), 3),
                       .framework = Text(s.get(), 4),
                       .description = Text(s.get(), 5),
-                      .registered_unix_ns = sqlite3_column_int64(s.get(), 6)});
+                      .registered_unix_ns = sqlite3_column_int64(s.get(), 6),
+                      .pinned = sqlite3_column_int(s.get(), 8) != 0});
+      if (sqlite3_column_type(s.get(), 7) != SQLITE_NULL)
+        rows.back().keep_alive_ns = sqlite3_column_int64(s.get(), 7);
     }
     if (code != SQLITE_DONE) return ErrorLocked(code);
     return rows;
+  }
+
+  Status PutLatest(const std::string& name, const std::string& id) override {
+    MutexLock lock(mu_);
+    const char* sql =
+        id.empty() ? "DELETE FROM latest WHERE name = ?" : "INSERT OR REPLACE INTO latest VALUES (?, ?)";
+    MLOS_ASSIGN_OR_RETURN(const Statement s, CompileLocked(sql));
+    sqlite3_bind_text(s.get(), 1, name.data(), static_cast<int>(name.size()), SQLITE_STATIC);
+    if (!id.empty()) sqlite3_bind_text(s.get(), 2, id.data(), static_cast<int>(id.size()), SQLITE_STATIC);
+    return StepToEndLocked(s.get());
+  }
+
+  Result<std::map<std::string, std::string>> ListLatest() override {
+    MutexLock lock(mu_);
+    MLOS_ASSIGN_OR_RETURN(const Statement s, CompileLocked("SELECT name, id FROM latest"));
+    std::map<std::string, std::string> out;
+    int code = SQLITE_ROW;
+    while ((code = sqlite3_step(s.get())) == SQLITE_ROW) out[Text(s.get(), 0)] = Text(s.get(), 1);
+    if (code != SQLITE_DONE) return ErrorLocked(code);
+    return out;
   }
 
  private:

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,9 @@ struct Registration {
   std::string framework;
   std::string description;
   int64_t registered_unix_ns = 0;
+  // How long it stays loaded without requests; negative = for ever; unset = the server's default.
+  std::optional<int64_t> keep_alive_ns;
+  bool pinned = false;  // never unloaded to make room, nor under memory pressure
 };
 
 // Thread-safe.
@@ -35,6 +40,9 @@ class Catalog {
   virtual Status Remove(const std::string& id) = 0;
   // Sorted by id.
   virtual Result<std::vector<Registration>> List() = 0;
+  // "namespace/name" -> the id that its "latest" means. An empty id forgets.
+  virtual Status PutLatest(const std::string& name, const std::string& id) = 0;
+  virtual Result<std::map<std::string, std::string>> ListLatest() = 0;
 };
 
 }  // namespace mlos::model

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sqlite3.h>
+
 #include <filesystem>
 #include <fstream>
 
@@ -24,7 +26,9 @@ Registration Row(const std::string& id) {
           .execution_format = "onnx",
           .framework = "pytorch",
           .description = "d\n\u00e9",
-          .registered_unix_ns = 1'700'000'000'000'000'001};
+          .registered_unix_ns = 1'700'000'000'000'000'001,
+          .keep_alive_ns = -1,
+          .pinned = true};
 }
 
 TEST(CatalogTest, RowsSurviveAReopen) {
@@ -49,6 +53,48 @@ TEST(CatalogTest, RowsSurviveAReopen) {
   EXPECT_EQ(got.framework, want.framework);
   EXPECT_EQ(got.description, want.description);
   EXPECT_EQ(got.registered_unix_ns, want.registered_unix_ns);
+  EXPECT_EQ(got.keep_alive_ns, want.keep_alive_ns);
+  EXPECT_EQ(got.pinned, want.pinned);
+}
+
+TEST(CatalogTest, WhatLatestMeansSurvivesAndIsForgotten) {
+  const fs::path file = FreshFile("latest");
+  {
+    auto catalog = Catalog::Open(file);
+    ASSERT_TRUE(catalog.ok());
+    ASSERT_TRUE((*catalog)->PutLatest("hf/a", "hf/a@v1").ok());
+    ASSERT_TRUE((*catalog)->PutLatest("hf/a", "hf/a@v2").ok());
+    ASSERT_TRUE((*catalog)->PutLatest("hf/b", "hf/b@v1").ok());
+    ASSERT_TRUE((*catalog)->PutLatest("hf/b", "").ok());
+  }
+  auto catalog = Catalog::Open(file);
+  ASSERT_TRUE(catalog.ok());
+  EXPECT_EQ((*catalog)->ListLatest().value(), (std::map<std::string, std::string>{{"hf/a", "hf/a@v2"}}));
+}
+
+TEST(CatalogTest, ARegistryOfTheFirstVersionIsTakenOver) {
+  const fs::path file = FreshFile("migrate");
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(file.c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db,
+                         "CREATE TABLE model (id TEXT PRIMARY KEY, path TEXT NOT NULL, plugin_id TEXT NOT NULL,"
+                         " execution_format TEXT NOT NULL, framework TEXT NOT NULL, description TEXT NOT NULL,"
+                         " registered_unix_ns INTEGER NOT NULL);"
+                         "INSERT INTO model VALUES ('hf/a@latest', '/p', '', 'onnx', '', '', 7);"
+                         "PRAGMA application_id = 1835814739; PRAGMA user_version = 1;",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(db);
+  for (int round = 0; round < 2; ++round) {
+    auto catalog = Catalog::Open(file);
+    ASSERT_TRUE(catalog.ok()) << catalog.status().message();
+    const auto rows = (*catalog)->List();
+    ASSERT_TRUE(rows.ok()) << rows.status().message();
+    ASSERT_EQ(rows->size(), 1u);
+    EXPECT_EQ((*rows)[0].registered_unix_ns, 7);
+    EXPECT_FALSE((*rows)[0].keep_alive_ns.has_value());
+    EXPECT_FALSE((*rows)[0].pinned);
+  }
 }
 
 TEST(CatalogTest, PutReplacesAndRemoveForgets) {

@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/checked.h"
 #include "base/clock.h"
+#include "os/file.h"
+#include "os/memory_info.h"
 #include "package/format.h"
 #include "package/manifest.h"
 #include "package/ref.h"
@@ -105,25 +108,88 @@ Result<ModelFiles> ResolveModelFiles(const Registration& registration) {
   return files;
 }
 
-Result<std::unique_ptr<LoadedModel>> LoadModel(const Registration& registration,
-                                               plugin::PluginRegistry& plugins) {
+namespace {
+
+constexpr uint64_t kSmallFile = 64 << 10;
+
+// Which files the plugin will map is its own business. Weights are the largest files of a package; a model that is one
+// file maps that one.
+std::vector<resources::SharedBytes> MappedFiles(const ModelFiles& files, bool is_package, uint64_t mapped_bytes) {
+  std::vector<std::pair<uint64_t, fs::path>> candidates;
+  std::error_code error;
+  if (is_package) {
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(files.package_dir, error)) {
+      std::error_code ignored;
+      if (entry.is_regular_file(ignored) && entry.file_size(ignored) >= kSmallFile)
+        candidates.emplace_back(entry.file_size(ignored), entry.path());
+    }
+  }
+  std::ranges::sort(candidates, std::ranges::greater());
+  std::vector<resources::SharedBytes> out;
+  const auto add = [&](const fs::path& path, uint64_t bytes) {
+    const Result<os::FileInfo> info = os::Stat(path);
+    const std::string key = info.ok() ? std::to_string(info->device) + ":" + std::to_string(info->inode)
+                                      : path.string();
+    for (resources::SharedBytes& file : out) {
+      if (file.key != key) continue;
+      file.bytes += bytes;
+      return;
+    }
+    out.push_back({key, bytes});
+  };
+  for (const auto& [size, path] : candidates) {
+    if (mapped_bytes == 0) break;
+    const uint64_t bytes = std::min(size, mapped_bytes);
+    add(path, bytes);
+    mapped_bytes -= bytes;
+  }
+  if (mapped_bytes > 0) add(files.model_path, mapped_bytes);
+  return out;
+}
+
+}  // namespace
+
+Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::PluginRegistry& plugins) {
+  PreparedLoad out{.registration = registration};
+  MLOS_ASSIGN_OR_RETURN(out.files, ResolveModelFiles(registration));
+  if (registration.plugin_id.empty()) {
+    MLOS_ASSIGN_OR_RETURN(out.plugin_id, plugins.ForFormat(out.files.format));
+  } else {
+    out.plugin_id = registration.plugin_id;
+  }
+  out.options = {.package_dir = out.files.package_dir,
+                 .model_path = out.files.model_path,
+                 .format = out.files.format};
+  MLOS_ASSIGN_OR_RETURN(out.estimate, plugins.EstimateModel(out.plugin_id, out.options));
+  const auto private_bytes = CheckedAdd(out.estimate.private_bytes, out.estimate.per_call_bytes);
+  if (!private_bytes) {
+    return Internal("plugin '" + out.plugin_id + "' estimates " + std::to_string(out.estimate.private_bytes) +
+                    " and " + std::to_string(out.estimate.per_call_bytes) + " bytes: more than there can be");
+  }
+  std::error_code error;
+  out.demand = {.who = registration.id,
+                .private_bytes = *private_bytes,
+                .shared = MappedFiles(out.files, fs::is_directory(registration.path, error),
+                                      out.estimate.mapped_bytes),
+                .device_bytes = out.estimate.device_bytes};
+  return out;
+}
+
+Result<std::unique_ptr<LoadedModel>> LoadPrepared(const PreparedLoad& prepared, plugin::PluginRegistry& plugins,
+                                                  resources::Lease lease) {
   const int64_t start_ns = Clock::Real().MonotonicNs();
-  MLOS_ASSIGN_OR_RETURN(const ModelFiles files, ResolveModelFiles(registration));
+  const ModelFiles& files = prepared.files;
   auto model = std::make_unique<LoadedModel>();
-  model->id = registration.id;
+  model->id = prepared.registration.id;
   model->name = files.name;
   model->version = files.version;
   model->framework = files.framework;
   model->execution_format = files.format;
   model->text_output = files.text_output;
-  if (registration.plugin_id.empty()) {
-    MLOS_ASSIGN_OR_RETURN(model->plugin_id, plugins.ForFormat(files.format));
-  } else {
-    model->plugin_id = registration.plugin_id;
-  }
-  MLOS_ASSIGN_OR_RETURN(model->instance, plugins.Load(model->plugin_id, {.package_dir = files.package_dir,
-                                                                         .model_path = files.model_path,
-                                                                         .format = files.format}));
+  model->plugin_id = prepared.plugin_id;
+  model->estimate = prepared.estimate;
+  model->lease = std::move(lease);
+  MLOS_ASSIGN_OR_RETURN(model->instance, plugins.Load(model->plugin_id, prepared.options));
   auto interface = std::make_shared<ModelInterface>(model->instance->interface());
   if (!files.text.tokenizer_file.empty()) {
     MLOS_ASSIGN_OR_RETURN(model->text, preprocess::TextPipeline::Load(files.text));
@@ -133,6 +199,23 @@ Result<std::unique_ptr<LoadedModel>> LoadModel(const Registration& registration,
   model->interface = std::move(interface);
   model->load_ns = Clock::Real().MonotonicNs() - start_ns;
   return model;
+}
+
+MeasuredMemory Measure(const plugin::Instance& instance) {
+  const plugin::InstanceStats stats = instance.stats();
+  MeasuredMemory out{.pid = stats.pid};
+  if (stats.pid == 0) {
+    out.known = stats.private_bytes > 0;
+    out.private_bytes = stats.private_bytes;
+    return out;
+  }
+  const Result<os::ProcessMemory> memory = os::ReadProcessMemory(stats.pid);
+  if (!memory.ok()) return out;
+  out.known = true;
+  out.private_bytes = memory->private_bytes();
+  out.mapped_bytes = memory->file;
+  out.pss_bytes = memory->pss;
+  return out;
 }
 
 }  // namespace mlos::model

@@ -12,6 +12,7 @@
 #include "model/catalog.h"
 #include "plugin/instance.h"
 #include "preprocess/text_pipeline.h"
+#include "resources/memory_broker.h"
 #include "sched/execution_profile.h"
 #include "sched/executor.h"
 
@@ -31,6 +32,17 @@ struct LoadedModel {
   std::string text_output;                         // output put first when text was sent; may be empty
   bool pools_text = false;                         // TextPipeline::PostProcess needs the encoded inputs
   int64_t load_ns = 0;
+  plugin::Estimate estimate;  // what the plugin said before it loaded
+
+  // Written by the registry and by the handles it gives out.
+  std::atomic<uint32_t> users{0};  // handles that are out
+  std::atomic<int64_t> last_used_ns{0};
+  std::atomic<int64_t> use_ns{0};         // how long a handle is out, a moving average; 0 = not known
+  std::atomic<int64_t> keep_alive_ns{0};  // without users; negative = for ever
+  std::atomic<bool> leave_when_idle{false};
+
+  // The memory it takes; given back after the instance has ended.
+  resources::Lease lease;
 
   // Last, so that running calls end before the tokenizer goes.
   std::unique_ptr<plugin::Instance> instance;
@@ -60,8 +72,31 @@ struct ModelFiles {
 // kUnimplemented say what is there and what was expected.
 Result<ModelFiles> ResolveModelFiles(const Registration& registration);
 
-// Blocks while the model loads.
-Result<std::unique_ptr<LoadedModel>> LoadModel(const Registration& registration,
-                                               plugin::PluginRegistry& plugins);
+// All that is known before a model is loaded.
+struct PreparedLoad {
+  Registration registration;
+  ModelFiles files;
+  std::string plugin_id;
+  plugin::LoadOptions options;
+  plugin::Estimate estimate;
+  resources::Demand demand;
+};
+
+// Reads headers only. Mapped files count by device and inode, so that models that map the same file pay for it once.
+Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::PluginRegistry& plugins);
+
+// Blocks while the model loads. The lease moves into it.
+Result<std::unique_ptr<LoadedModel>> LoadPrepared(const PreparedLoad& prepared, plugin::PluginRegistry& plugins,
+                                                  resources::Lease lease = {});
+
+// Of a loaded model: its process's own memory when it has one, else what the plugin says of itself.
+struct MeasuredMemory {
+  bool known = false;
+  int64_t pid = 0;             // 0 = this process
+  uint64_t private_bytes = 0;  // ends with the model
+  uint64_t mapped_bytes = 0;   // file pages that are resident; only when pid is not 0
+  uint64_t pss_bytes = 0;      // only when pid is not 0
+};
+MeasuredMemory Measure(const plugin::Instance& instance);
 
 }  // namespace mlos::model

@@ -9,13 +9,12 @@
 namespace mlos::serving {
 namespace {
 
-// Loads read files and build graphs: two at a time keep a slow one from blocking the rest.
-constexpr int kLoaderThreads = 2;
-
 ModelState StateOf(model::State state) {
   switch (state) {
     case model::State::kRegistered:
       return ModelState::kRegistered;
+    case model::State::kWaiting:
+      return ModelState::kWaiting;
     case model::State::kLoading:
       return ModelState::kLoading;
     case model::State::kReady:
@@ -34,15 +33,6 @@ sched::ExecutorOptions ExecutorOptionsOf(const ServerOptions& options) {
                                                          .max_queue = options.max_queue,
                                                          .plan_threads = options.plan_threads,
                                                          .max_batch_rows = options.max_batch};
-  return out;
-}
-
-sched::ExecutorOptions LoaderOptionsOf(const ServerOptions& options) {
-  sched::ExecutorOptions out;
-  out.scheduler.slots = kLoaderThreads;
-  out.scheduler.express_slots = 0;
-  out.scheduler.max_queue = options.max_queue;
-  out.inline_below_ns = 0;
   return out;
 }
 
@@ -67,6 +57,8 @@ std::string_view ModelStateName(ModelState state) {
   switch (state) {
     case ModelState::kRegistered:
       return "registered";
+    case ModelState::kWaiting:
+      return "waiting";
     case ModelState::kLoading:
       return "loading";
     case ModelState::kReady:
@@ -89,10 +81,13 @@ Server::Server(std::unique_ptr<model::Registry> registry, const ServerOptions& o
       started_ns_(clock.MonotonicNs()),
       traces_(options.traces),
       registry_(std::move(registry)),
-      executor_(ExecutorOptionsOf(options), clock),
-      loader_(LoaderOptionsOf(options), clock) {}
+      executor_(ExecutorOptionsOf(options), clock) {}
 
-Server::~Server() { SetReady(false); }
+Server::~Server() {
+  SetReady(false);
+  // Models that become ready after this would be handed to an executor that has ended.
+  registry_->Close();
+}
 
 void Server::Describe(const std::string& model_id, DescribeCallback done) {
   Result<model::Handle> ready = registry_->AcquireReady(model_id);
@@ -104,25 +99,27 @@ void Server::Describe(const std::string& model_id, DescribeCallback done) {
     done((*ready)->interface);
     return;
   }
-  auto shared = std::make_shared<DescribeCallback>(std::move(done));
-  loader_.Submit({.run =
-                      [this, model_id, shared] {
-                        Result<model::Handle> loaded = registry_->AcquireOrLoad(model_id);
-                        if (loaded.ok()) {
-                          (*shared)((*loaded)->interface);
-                        } else {
-                          (*shared)(loaded.status());
-                        }
-                      },
-                  .drop = [shared](const Status& status) { (*shared)(status); }});
+  // A model that was loaded before needs no loading to be described.
+  if (Result<model::Snapshot> known = registry_->Get(model_id); known.ok() && known->interface != nullptr) {
+    done(known->interface);
+    return;
+  }
+  registry_->Acquire(model_id, {}, [done = std::move(done)](const Result<model::Handle>& loaded, int64_t) {
+    if (loaded.ok()) {
+      done((*loaded)->interface);
+    } else {
+      done(loaded.status());
+    }
+  });
 }
 
 void Server::Refuse(Request request, std::unique_ptr<ResponseSink> sink, Status status, Refusal refusal,
-                    int64_t admitted_ns) {
+                    int64_t admitted_ns, int64_t retry_after_ns) {
   const int64_t now_ns = clock_.MonotonicNs();
   counters_.Record(false, now_ns - admitted_ns);
   if (refusal != Refusal::kCount) counters_.RecordRefusal(refusal);
   Response response;
+  response.retry_after_ns = retry_after_ns;
   if (request.trace != nullptr) {
     request.trace->Mark(Stage::kAdmit, now_ns);
     request.trace->code = status.code();
@@ -149,6 +146,7 @@ void Server::Infer(Request request, std::unique_ptr<ResponseSink> sink) {
   Result<model::Handle> ready = registry_->AcquireReady(request.model_id);
   if (!ready.ok()) return refuse(ready.status(), Refusal::kCount);
   if (*ready != nullptr) {
+    if (request.keep_alive_ns) (*ready)->keep_alive_ns.store(*request.keep_alive_ns);
     Admit(std::move(*ready), std::move(request), std::move(sink), admitted_ns);
     return;
   }
@@ -157,22 +155,25 @@ void Server::Infer(Request request, std::unique_ptr<ResponseSink> sink) {
     Request request;
     std::unique_ptr<ResponseSink> sink;
   };
+  model::AcquireOptions acquire{.deadline_ns = request.deadline_ns,
+                                .cancel = request.cancel,
+                                .keep_alive_ns = request.keep_alive_ns};
+  const std::string model_id = request.model_id;
   auto waiting = std::make_shared<Waiting>(Waiting{std::move(request), std::move(sink)});
-  const auto fail = [this, waiting, admitted_ns](Status status) {
-    Refuse(std::move(waiting->request), std::move(waiting->sink), std::move(status), Refusal::kNotReady,
-           admitted_ns);
-  };
-  loader_.Submit({.deadline_ns = waiting->request.deadline_ns,
-                  .run =
-                      [this, waiting, fail, admitted_ns] {
-                        Result<model::Handle> loaded = registry_->AcquireOrLoad(waiting->request.model_id);
-                        if (!loaded.ok()) return fail(loaded.status());
-                        if (waiting->request.trace != nullptr)
-                          waiting->request.trace->Mark(Stage::kLoad, clock_.MonotonicNs());
-                        Admit(std::move(*loaded), std::move(waiting->request), std::move(waiting->sink),
-                              admitted_ns);
-                      },
-                  .drop = fail});
+  registry_->Acquire(
+      model_id, std::move(acquire),
+      [this, waiting, admitted_ns](Result<model::Handle> loaded, int64_t retry_after_ns) {
+        if (waiting->request.trace != nullptr)
+          waiting->request.trace->Mark(Stage::kLoad, clock_.MonotonicNs());
+        if (loaded.ok()) {
+          return Admit(std::move(*loaded), std::move(waiting->request), std::move(waiting->sink), admitted_ns);
+        }
+        const Refusal refusal = loaded.status().code() == Code::kDeadlineExceeded ? Refusal::kExpired
+                                : loaded.status().code() == Code::kCancelled      ? Refusal::kCancelled
+                                                                                  : Refusal::kNotReady;
+        Refuse(std::move(waiting->request), std::move(waiting->sink), loaded.status(), refusal, admitted_ns,
+               retry_after_ns);
+      });
 }
 
 void Server::Prepare(model::LoadedModel& model) {
@@ -212,7 +213,18 @@ ModelStatus Server::StatusOf(const model::Snapshot& snapshot) {
                      .requests_ok = totals.ok,
                      .requests_failed = totals.failed,
                      .activity = counters->activity(),
-                     .registered_unix_ns = r.registered_unix_ns};
+                     .load_ns = snapshot.load_ns,
+                     .registered_unix_ns = r.registered_unix_ns,
+                     .is_latest = snapshot.is_latest,
+                     .pinned = r.pinned,
+                     .draining = snapshot.draining,
+                     .keep_alive_ns = r.keep_alive_ns.value_or(registry_->options().keep_alive_ns),
+                     .waiters = snapshot.waiters,
+                     .waits_for = snapshot.waits_for,
+                     .predicted_wait_ns = snapshot.predicted_ns,
+                     .loads = snapshot.loads,
+                     .unloads = snapshot.unloads};
+  status.interface = snapshot.interface;
   if (snapshot.model != nullptr) {
     const model::LoadedModel& m = *snapshot.model;
     status.name = m.name;
@@ -220,14 +232,26 @@ ModelStatus Server::StatusOf(const model::Snapshot& snapshot) {
     status.plugin_id = m.plugin_id;
     status.framework = m.framework;
     status.execution_format = m.execution_format;
-    status.interface = m.interface;
-    status.load_ns = m.load_ns;
+    AddLease(snapshot, &status);
     if (m.prepared.load(std::memory_order_acquire)) {
       status.activity.predicts = m.profile->predictions() > 0;
       status.activity.prediction_error = m.profile->prediction_error();
     }
   }
   return status;
+}
+
+void Server::AddLease(const model::Snapshot& snapshot, ModelStatus* status) {
+  const model::LoadedModel& m = *snapshot.model;
+  const resources::LeaseInfo lease = registry_->broker().Info(m.lease.id());
+  status->lease_private_bytes = lease.private_bytes;
+  status->lease_shared_bytes = lease.shared_bytes;
+  status->users = m.users.load();
+  status->keep_alive_ns = m.keep_alive_ns.load();
+  if (status->users == 0 && status->keep_alive_ns >= 0 && !status->pinned) {
+    const int64_t idle_ns = clock_.MonotonicNs() - m.last_used_ns.load();
+    status->expires_in_ns = std::max<int64_t>(status->keep_alive_ns - idle_ns, 0);
+  }
 }
 
 std::vector<ModelStatus> Server::ListModels() {
@@ -267,8 +291,8 @@ ServerStats Server::Stats() {
           .requests_failed = totals.failed,
           .latency_sum_ns = totals.latency_sum_ns,
           .uptime_ns = clock_.MonotonicNs() - started_ns_,
-          .queued = executor_.queued() + loader_.queued(),
-          .running = executor_.running() + loader_.running(),
+          .queued = executor_.queued() + registry_->waiting(),
+          .running = executor_.running(),
           .refused = counters_.refused()};
 }
 
@@ -281,18 +305,24 @@ Result<ModelStatus> Server::RegisterModel(const RegisterRequest& request) {
     path = std::filesystem::path(request.manifest_path).parent_path();
   if (path.empty()) return InvalidArgument("path is missing: the package folder or the model file");
   if (!path.is_absolute()) return InvalidArgument("path '" + path.string() + "' is not absolute");
+  model::SwapReport swap;
   const Status loaded = registry_
                             ->Register({.id = id,
                                         .path = path.lexically_normal().string(),
                                         .plugin_id = request.plugin_id,
                                         .execution_format = request.execution_format,
                                         .framework = request.framework,
-                                        .description = request.description})
+                                        .description = request.description,
+                                        .keep_alive_ns = request.keep_alive_ns,
+                                        .pinned = request.pinned},
+                                       &swap)
                             .status();
   // A damaged file that the client names is the client's to mend, not a fault of the server's.
   if (loaded.code() == Code::kDataLoss) return Unprocessable(loaded.message());
   if (!loaded.ok()) return loaded;
-  return GetModel(id);
+  MLOS_ASSIGN_OR_RETURN(ModelStatus status, GetModel(id));
+  status.note = swap.note;
+  return status;
 }
 
 Status Server::UnregisterModel(const std::string& model_id) {

@@ -54,13 +54,22 @@ class Server final : public Service {
   Result<ModelStatus> RegisterModel(const RegisterRequest& request) override;
   Status UnregisterModel(const std::string& model_id) override;
   Result<ScanResult> ScanModels() override;
+  Result<ModelStatus> LoadModel(const LoadRequest& request) override;
+  Result<UnloadReport> UnloadModel(const std::string& model_id) override;
+  Result<ModelStatus> ChooseLatest(const std::string& model_id) override;
+  MemoryStatus Memory() override;
+  ProcessReport Processes() override;
   void RecordTrace(std::unique_ptr<Trace> trace) override { traces_.Add(std::move(trace)); }
   Result<Trace> FindTrace(const std::string& request_id) override { return traces_.Find(request_id); }
 
+  // What watches memory pressure, for MemoryStatus::pressure. Before the first request.
+  void set_pressure(std::string description) { pressure_ = std::move(description); }
+
  private:
   ModelStatus StatusOf(const model::Snapshot& snapshot);
+  void AddLease(const model::Snapshot& snapshot, ModelStatus* status);
   void Refuse(Request request, std::unique_ptr<ResponseSink> sink, Status status, Refusal refusal,
-              int64_t admitted_ns);
+              int64_t admitted_ns, int64_t retry_after_ns = 0);
   // The first time a loaded model is used: what was learnt of it before, and its queue of sequences.
   void Prepare(model::LoadedModel& model);
   void Admit(model::Handle model, Request request, std::unique_ptr<ResponseSink> sink, int64_t admitted_ns);
@@ -74,16 +83,15 @@ class Server final : public Service {
   Counters counters_;
   TraceRing traces_;
   std::atomic<bool> ready_{true};
+  std::string pressure_;
 
   Mutex profiles_mu_;
   // By id and version.
   std::map<std::string, std::shared_ptr<sched::ExecutionProfile>> profiles_ MLOS_GUARDED_BY(profiles_mu_);
 
-  // Destroyed in reverse: loads end before the executor that they hand requests to, tasks before the registry waits for the
-  // models that they pin.
+  // Destroyed in reverse: tasks end before the registry waits for the models that they pin.
   std::unique_ptr<model::Registry> registry_;
   sched::Executor executor_;
-  sched::Executor loader_;
 };
 
 }  // namespace mlos::serving

@@ -6,7 +6,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -24,10 +27,14 @@ struct RegisterRequest {
   std::string execution_format;  // empty: from the manifest, else detected from the file
   std::string framework;         // informative
   std::string description;       // informative
+  // How long it stays loaded without requests; negative = for ever; unset = the server's default.
+  std::optional<int64_t> keep_alive_ns;
+  bool pinned = false;  // never unloaded to make room
 };
 
-enum class ModelState { kRegistered, kLoading, kReady, kFailed };
-std::string_view ModelStateName(ModelState state);  // "registered" "loading" "ready" "failed"
+enum class ModelState { kRegistered, kWaiting, kLoading, kReady, kFailed };
+// "registered" (not loaded), "waiting" (for memory), "loading", "ready", "failed"
+std::string_view ModelStateName(ModelState state);
 
 // Why a request was not run.
 enum class Refusal {
@@ -73,6 +80,71 @@ struct ModelStatus {
   ModelActivity activity;
   int64_t load_ns = 0;  // how long the last load took
   int64_t registered_unix_ns = 0;
+
+  bool is_latest = false;  // what the name without a version means
+  bool pinned = false;
+  bool draining = false;       // takes no new requests until it has been loaded again
+  int64_t keep_alive_ns = -1;  // in force; negative = for ever
+  int64_t expires_in_ns = -1;  // until it is unloaded; -1 = it is not loaded, busy, pinned or kept for ever
+  uint32_t users = 0;          // requests that hold it
+  uint64_t waiters = 0;        // requests that wait for it to be loaded
+  std::string waits_for;       // kWaiting: who has the memory
+  int64_t predicted_wait_ns = -1;     // kWaiting; -1 = not known
+  uint64_t lease_private_bytes = 0;   // reserved for it; 0 = not loaded
+  uint64_t lease_shared_bytes = 0;    // of the files that it maps
+  uint64_t loads = 0;
+  uint64_t unloads = 0;
+  std::string note;  // of RegisterModel: what was unusual
+};
+
+struct MemoryStatus {
+  uint64_t budget_bytes = 0;
+  std::string budget_source;
+  uint64_t leased_bytes = 0;    // of it promised; a file that several map counts once
+  uint64_t shared_bytes = 0;    // of leased_bytes, the mapped files
+  uint64_t reserved_bytes = 0;  // of leased_bytes, for models that are still loading
+  struct Waiter {
+    std::string model_id;
+    uint64_t bytes = 0;
+    int64_t since_ns = 0;  // CLOCK_MONOTONIC
+    int64_t predicted_ns = -1;
+    std::string reason;
+  };
+  std::vector<Waiter> waiting;
+  std::vector<std::pair<std::string_view, uint64_t>> evictions;  // by reason
+  uint64_t waits = 0;
+  int64_t wait_ns = 0;
+  uint64_t refused = 0;
+  uint64_t corrections = 0;
+  std::string pressure;  // what is watched; "" = nothing
+};
+
+// A model and the process that it runs in.
+struct ModelProcess {
+  ModelStatus status;
+  bool loaded = false;
+  int64_t pid = 0;  // 0 = in mlos-core itself
+  uint64_t restarts = 0;
+  bool measured = false;       // the three below say something
+  uint64_t private_bytes = 0;  // ends with the model
+  uint64_t mapped_bytes = 0;   // file pages in memory, shared with others or not; pid != 0 only
+  uint64_t pss_bytes = 0;      // pid != 0 only
+};
+
+struct ProcessReport {
+  MemoryStatus memory;
+  std::vector<ModelProcess> models;
+};
+
+struct LoadRequest {
+  std::string model_id;
+  std::optional<int64_t> keep_alive_ns;  // from now on, until the model is unloaded
+  std::optional<bool> pinned;            // remembered with the registration
+};
+
+struct UnloadReport {
+  bool unloaded = false;  // false: it leaves when its requests are done
+  uint32_t users = 0;
 };
 
 struct PluginStatus {
@@ -132,6 +204,7 @@ class Service {
   virtual ServerStats Stats() = 0;
   // One for each loaded model.
   virtual std::vector<WorkerStatus> ListWorkers() { return {}; }
+  virtual MemoryStatus Memory() = 0;
   // Remembers where the time of an answered request went; never blocks for long. The oldest is forgotten.
   virtual void RecordTrace(std::unique_ptr<Trace> trace) { (void)trace; }
   // The last request with this id, or kNotFound.
@@ -149,6 +222,14 @@ class Service {
   virtual Status UnregisterModel(const std::string& model_id) = 0;
   // Registers every package in the store that is not registered yet.
   virtual Result<ScanResult> ScanModels() = 0;
+  // Loads a registered model when it is not, and changes how long it stays.
+  virtual Result<ModelStatus> LoadModel(const LoadRequest& request) = 0;
+  // Unloads an idle model; a busy one leaves with its last request. It stays registered.
+  virtual Result<UnloadReport> UnloadModel(const std::string& model_id) = 0;
+  // What "latest" of the id's name means from now on; an id without version gives the choice back to the rules.
+  virtual Result<ModelStatus> ChooseLatest(const std::string& model_id) = 0;
+  // Measures what the models take.
+  virtual ProcessReport Processes() = 0;
 };
 
 }  // namespace mlos::serving

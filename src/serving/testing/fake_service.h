@@ -127,6 +127,33 @@ class FakeService final : public Service {
     if (models_.erase(model_id) == 0) return NotFound("model '" + model_id + "' is not registered");
     return OkStatus();
   }
+  Result<ModelStatus> LoadModel(const LoadRequest& request) override {
+    MLOS_ASSIGN_OR_RETURN(ModelStatus status, GetModel(request.model_id));
+    status.keep_alive_ns = request.keep_alive_ns.value_or(-1);
+    status.pinned = request.pinned.value_or(false);
+    return status;
+  }
+  Result<UnloadReport> UnloadModel(const std::string& model_id) override {
+    MLOS_RETURN_IF_ERROR(GetModel(model_id).status());
+    return UnloadReport{.unloaded = true};
+  }
+  Result<ModelStatus> ChooseLatest(const std::string& model_id) override { return GetModel(model_id); }
+  MemoryStatus Memory() override {
+    return {.budget_bytes = 1000, .budget_source = "a test", .leased_bytes = 600, .shared_bytes = 200};
+  }
+  ProcessReport Processes() override {
+    ProcessReport report{.memory = Memory()};
+    for (ModelStatus& model : ListModels()) {
+      report.models.push_back({.status = std::move(model),
+                               .loaded = true,
+                               .pid = 4711,
+                               .measured = true,
+                               .private_bytes = 300,
+                               .mapped_bytes = 200,
+                               .pss_bytes = 400});
+    }
+    return report;
+  }
   Result<ScanResult> ScanModels() override {
     ScanResult result;
     result.registered = {"local/new@1"};
