@@ -33,7 +33,8 @@ TEST(ConfigTest, ReadsEveryDocumentedKey) {
       "api: {http: {enabled: true, hosts: [0.0.0.0], port: 9000, unix_socket: /run/x, cors_origin: '*', "
       "io_threads: 3},\n"
       "      grpc: {enabled: false}, ipc: {enabled: false}}\n"
-      "core: {home: /h, plugin_dirs: [/p], threads: 2, max_queue: 7, scan_at_start: true}\n"
+      "core: {home: /h, plugin_dirs: [/p], threads: 2, max_queue: 7, scan_at_start: true, memory_budget: 80%,\n"
+      "       keep_alive: 1h, load_timeout_ms: 9, preload: [hf/x]}\n"
       "limits: {max_body_mb: 5, request_timeout_ms: 100, drain_timeout_ms: 200}\n"
       "logging: {level: debug, file: /l}\n"
       "weight_cache: {enabled: false, dir: /w, limit_mb: 9}\n"
@@ -50,6 +51,10 @@ TEST(ConfigTest, ReadsEveryDocumentedKey) {
   EXPECT_EQ(c.threads, 2);
   EXPECT_EQ(c.max_queue, 7u);
   EXPECT_TRUE(c.scan_at_start);
+  EXPECT_EQ(c.memory_budget, "80%");
+  EXPECT_EQ(c.keep_alive_ns, int64_t{3600} * 1'000'000'000);
+  EXPECT_EQ(c.load_timeout.count(), 9);
+  EXPECT_EQ(c.preload, (std::vector<std::string>{"hf/x"}));
   EXPECT_EQ(c.max_body_mb, 5u);
   EXPECT_EQ(c.request_timeout.count(), 100);
   EXPECT_EQ(c.drain_timeout.count(), 200);
