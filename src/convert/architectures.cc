@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "convert/architectures.h"
 
-#include <algorithm>
 #include <array>
 
 namespace mlos::convert {
@@ -13,7 +12,10 @@ constexpr std::array kArchitectures = {
     // Generative models.
     &kGpt2, &kT5, &kMt5, &kBart, &kMbart,
     // Images.
-    &kVit, &kDeit, &kResNet, &kConvNext, &kDinov2, &kBeit, &kSwin,
+    &kVit, &kDeit, &kResNet, &kConvNext, &kDinov2, &kBeit, &kSwin, &kLevit, &kSegformer, &kMobileNetV2,
+    &kEfficientNet, &kRegNet, &kPoolFormer,
+    // State dicts without config.json.
+    &kTorchvisionResNet, &kTorchvisionDenseNet,
     // Images and text.
     &kClip, &kClipText, &kClipVision};
 

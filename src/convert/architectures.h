@@ -109,5 +109,13 @@ extern const Architecture kClipVision;
 extern const Architecture kDinov2;
 extern const Architecture kBeit;
 extern const Architecture kSwin;
+extern const Architecture kMobileNetV2;
+extern const Architecture kEfficientNet;
+extern const Architecture kRegNet;
+extern const Architecture kPoolFormer;
+extern const Architecture kLevit;
+extern const Architecture kSegformer;
+extern const Architecture kTorchvisionResNet;
+extern const Architecture kTorchvisionDenseNet;
 
 }  // namespace mlos::convert

@@ -88,6 +88,33 @@ FeatureMap BatchNorm(GraphBuilder& g, const FeatureMap& x, const std::string& na
   return {g.Op("BatchNormalization", inputs, {{"epsilon", static_cast<float>(epsilon)}}), x.channels, x.size};
 }
 
+FeatureMap ConvUnit(GraphBuilder& g, const FeatureMap& x, const std::string& conv, const std::string& norm,
+                    const ConvOptions& options, double epsilon, const std::string& activation) {
+  FeatureMap y = BatchNorm(g, Conv(g, x, conv, options), norm, epsilon);
+  if (!activation.empty()) y.value = Activation(g, y.value, activation, "hidden_act");
+  return y;
+}
+
+FeatureMap GroupNorm(GraphBuilder& g, const FeatureMap& x, const std::string& name, int64_t groups,
+                     double epsilon) {
+  const Value rows = g.Op("Reshape", {x.value, g.Ints({0, groups, -1})});
+  const auto all = [&](float value) { return g.Op("Expand", {g.Float(value), g.Ints({groups})}); };
+  const Value normed =
+      g.Op("InstanceNormalization", {rows, all(1), all(0)}, {{"epsilon", static_cast<float>(epsilon)}});
+  const Value map = g.Op("Reshape", {normed, g.Op("Shape", {x.value})});
+  const Value scaled = g.Op("Mul", {map, PerChannel(g, name + ".weight", x.channels)});
+  return {g.Op("Add", {scaled, PerChannel(g, name + ".bias", x.channels)}), x.channels, x.size};
+}
+
+FeatureMap AveragePool(GraphBuilder& g, const FeatureMap& x, int64_t kernel, int64_t stride,
+                       int64_t padding) {
+  const ImageSize window = {kernel, kernel};
+  const ImageSize step = {stride, stride};
+  const Padding pads = Everywhere(padding);
+  return {g.Op("AveragePool", {x.value}, WindowAttributes(window, step, pads)), x.channels,
+          SizeAfter(g, x.size, window, step, pads, "AveragePool")};
+}
+
 Value MeanPool(GraphBuilder& g, const FeatureMap& x) { return g.Op("GlobalAveragePool", {x.value}); }
 
 Value Flat(GraphBuilder& g, const Value& pooled, int64_t channels) {

@@ -46,6 +46,17 @@ FeatureMap MaxPool(GraphBuilder& g, const FeatureMap& x, int64_t kernel, int64_t
 // `name`.weight, .bias, .running_mean and .running_var, as in inference.
 FeatureMap BatchNorm(GraphBuilder& g, const FeatureMap& x, const std::string& name, double epsilon);
 
+// Convolution `conv`, norm `norm` and, when named, an activation.
+FeatureMap ConvUnit(GraphBuilder& g, const FeatureMap& x, const std::string& conv, const std::string& norm,
+                    const ConvOptions& options, double epsilon, const std::string& activation);
+
+// Over `groups` groups of channels, `name`.weight and `name`.bias.
+FeatureMap GroupNorm(GraphBuilder& g, const FeatureMap& x, const std::string& name, int64_t groups,
+                     double epsilon);
+
+// Without what lies outside the picture.
+FeatureMap AveragePool(GraphBuilder& g, const FeatureMap& x, int64_t kernel, int64_t stride, int64_t padding);
+
 // Mean over height and width: [batch, channels, 1, 1].
 Value MeanPool(GraphBuilder& g, const FeatureMap& x);
 

@@ -14,10 +14,10 @@ from common import randomise, start_case, write_config, write_golden, write_tens
 
 
 def answers(model, outputs, sizes):
-    """Batches 1 and 3 of pictures of every size."""
+    """Batches 1 and 3 of pictures of every size (height, width); (height, width, batch) is that batch alone."""
     cases = []
-    for height, width in sizes:
-        for batch in (1, 3):
+    for height, width, *batches in sizes:
+        for batch in batches or (1, 3):
             generator = torch.Generator().manual_seed(1000 * height + width + batch)
             pixels = torch.randn((batch, model.config.num_channels, height, width), generator=generator)
             with torch.no_grad():
@@ -40,9 +40,10 @@ def hub_tensors(model):
         return load_file(folder + "/model.safetensors")
 
 
-def vision_case(name, model, seed, sizes, full_config=False, dtype=None, also=None, add=None, drop=(), outputs=None, golden=True):
+def vision_case(name, model, seed, sizes, full_config=False, dtype=None, also=None, add=None, drop=(), outputs=None, golden=True,
+                spread=1.2):
     """One folder, returned. `also`: (task, model, outputs). `add`: tensors that the file has besides. `drop`: keys the config leaves out."""
-    randomise(model, seed)
+    randomise(model, seed, spread)
     if dtype is not None:
         model.to(dtype).float()
     folder = start_case(name)
@@ -60,7 +61,7 @@ def vision_case(name, model, seed, sizes, full_config=False, dtype=None, also=No
         write_golden(folder, answers(model, outputs or outputs_of(model), sizes))
     if also:
         task, part, part_outputs = also
-        write_golden(folder, answers(part, part_outputs, sizes), task)
+        write_golden(folder, answers(part, part_outputs, [size[:2] + (1,) if len(size) > 2 else size for size in sizes]), task)
     return folder
 
 

@@ -77,10 +77,34 @@ def swin():
         num_channels=1)), 733, [(16, 16)])
 
 
+def levit():
+    config = lambda **changes: transformers.LevitConfig(**{**dict(
+        image_size=48, hidden_sizes=[16, 24, 24], num_attention_heads=[2, 3, 4], depths=[1, 1, 1], key_dim=[4, 4, 4], num_channels=2), **changes})
+    vision_case("levit-cls", transformers.LevitForImageClassification(config(num_labels=5)), 736, [(48, 48)], full_config=True, spread=0.7)
+    model = transformers.LevitForImageClassificationWithTeacher(config(
+        image_size=75, patch_size=15, num_labels=3, key_dim=[8, 5, 4], attention_ratio=[1, 2, 3], mlp_ratio=[1, 0, 2], depths=[1, 2, 1],
+        num_channels=1))
+    vision_case("levit-teacher", model, 737, [(75, 75, 1)], dtype=torch.float16, spread=0.7, also=("feature-extraction", model.levit, POOLED))
+
+
+def segformer():
+    config = lambda **changes: transformers.SegformerConfig(**{**dict(
+        num_encoder_blocks=2, depths=[1, 2], sr_ratios=[4, 1], hidden_sizes=[8, 12], patch_sizes=[7, 3], strides=[4, 2],
+        num_attention_heads=[1, 3], mlp_ratios=[2, 3], decoder_hidden_size=10, attn_implementation="eager"), **changes})
+    sizes = [(32, 32, 1), (27, 21, 3)]
+    model = transformers.SegformerForSemanticSegmentation(config(num_labels=5))
+    vision_case("segformer-segmentation", model, 738, sizes, full_config=True, outputs=["logits"],
+                also=("feature-extraction", model.segformer, HIDDEN))
+    vision_case("segformer-cls", transformers.SegformerForImageClassification(config(
+        num_labels=3, num_encoder_blocks=3, depths=[1, 1, 1], sr_ratios=[3, 2, 1], hidden_sizes=[6, 8, 10], patch_sizes=[5, 3, 2],
+        strides=[3, 2, 2], num_attention_heads=[2, 1, 5], mlp_ratios=[2, 2, 2], hidden_act="relu", num_channels=1)), 739, sizes,
+        dtype=torch.bfloat16)
+
+
 def main():
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    for family in (dinov2, beit, swin):
+    for family in (dinov2, beit, swin, levit, segformer):
         family()
 
 
