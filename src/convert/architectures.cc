@@ -12,8 +12,8 @@ constexpr std::array kArchitectures = {
     // Generative models.
     &kGpt2, &kT5, &kMt5, &kBart, &kMbart,
     // Images.
-    &kVit, &kDeit, &kResNet, &kConvNext, &kDinov2, &kBeit, &kSwin, &kLevit, &kSegformer, &kMobileNetV2,
-    &kEfficientNet, &kRegNet, &kPoolFormer,
+    &kVit, &kDeit, &kResNet, &kConvNext, &kDinov2, &kBeit, &kSwin, &kLevit, &kSegformer, &kDetr,
+    &kMobileNetV2, &kEfficientNet, &kRegNet, &kPoolFormer,
     // State dicts without config.json.
     &kTorchvisionResNet, &kTorchvisionDenseNet,
     // Images and text.

@@ -115,6 +115,7 @@ extern const Architecture kRegNet;
 extern const Architecture kPoolFormer;
 extern const Architecture kLevit;
 extern const Architecture kSegformer;
+extern const Architecture kDetr;
 extern const Architecture kTorchvisionResNet;
 extern const Architecture kTorchvisionDenseNet;
 

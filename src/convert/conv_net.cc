@@ -141,6 +141,25 @@ FeatureMap Upsample(GraphBuilder& g, const FeatureMap& x, const FeatureMap& like
   return {scaled, x.channels, like.size};
 }
 
+Value TakeNearest(GraphBuilder& g, const Value& x, const Value& like, const std::vector<int64_t>& axes,
+                  const std::vector<int64_t>& like_axes) {
+  const std::vector<Attribute> to_float = {{"to", onnx::DataType(DType::kFp32)}};
+  const auto size = [&](const Value& value, int64_t axis) {
+    return g.Op("Squeeze", {g.Op("Shape", {value}, {{"start", axis}, {"end", axis + 1}})});
+  };
+  Value taken = x;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const Value have = size(x, axes[i]);
+    const Value want = size(like, like_axes[i]);
+    const Value ratio = g.Op("Div", {g.Op("Cast", {have}, to_float), g.Op("Cast", {want}, to_float)});
+    const Value places = g.Op("Cast", {g.Op("Range", {g.Int(0), want, g.Int(1)})}, to_float);
+    const Value from = g.Op("Cast", {g.Op("Floor", {g.Op("Mul", {places, ratio})})},
+                            {{"to", onnx::DataType(DType::kInt64)}});
+    taken = g.Op("Gather", {taken, g.Op("Min", {from, g.Op("Sub", {have, g.Int(1)})})}, {{"axis", axes[i]}});
+  }
+  return taken;
+}
+
 Value PerChannel(GraphBuilder& g, const std::string& name, int64_t channels) {
   return g.Op("Unsqueeze", {g.Weight(name, {channels}), g.Ints({1, 2})});
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "convert/graph.h"
 #include "convert/image_model.h"
@@ -70,6 +71,11 @@ FeatureMap TokensToMap(GraphBuilder& g, const Value& tokens, int64_t channels, c
 
 // Scaled to the height and width of `like`, bilinear (pixels are areas).
 FeatureMap Upsample(GraphBuilder& g, const FeatureMap& x, const FeatureMap& like);
+
+// The same, every place taking the value of the nearest one that is not after it. `axes` of x, the sizes being those of `like`;
+// any rank and type.
+Value TakeNearest(GraphBuilder& g, const Value& x, const Value& like, const std::vector<int64_t>& axes,
+                  const std::vector<int64_t>& like_axes);
 
 // The tensor [channels] as [channels, 1, 1], for products and sums with a map.
 Value PerChannel(GraphBuilder& g, const std::string& name, int64_t channels);

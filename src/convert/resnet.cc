@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // ResNet (model_type "resnet"): residual stages of basic or bottleneck blocks.
+#include "convert/resnet.h"
+
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "convert/architectures.h"
@@ -14,22 +17,14 @@ namespace {
 
 constexpr double kEpsilon = 1e-5;  // PyTorch's default, no config key
 constexpr int64_t kReduction = 4;  // of channels inside a bottleneck
+constexpr char kProbe[] = "embedder.embedder.convolution.weight";
 
-struct Sizes {
-  int64_t channels = 3;
-  int64_t embedding = 64;
-  std::vector<int64_t> widths;
-  std::vector<int64_t> depths;
-  bool bottleneck = true;
-  bool downsample_first_stage = false;
-  bool downsample_first_conv = false;
-  std::string activation;
-};
+}  // namespace
 
-Result<Sizes> ReadSizes(const Config& config) {
+Result<ResNetSizes> ReadResNetSizes(const Config& config) {
   MLOS_RETURN_IF_ERROR(RequirePlainEncoder(config));
   MLOS_RETURN_IF_ERROR(config.RequireOneOf("layer_type", {"basic", "bottleneck"}));
-  Sizes s;
+  ResNetSizes s;
   MLOS_ASSIGN_OR_RETURN(s.channels, config.Int("num_channels", s.channels, 1, 1 << 16));
   MLOS_ASSIGN_OR_RETURN(s.embedding, config.Int("embedding_size", s.embedding, 1, 1 << 20));
   MLOS_ASSIGN_OR_RETURN(s.widths, config.Ints("hidden_sizes", {256, 512, 1024, 2048}, 1, 1 << 20));
@@ -46,30 +41,31 @@ Result<Sizes> ReadSizes(const Config& config) {
   return s;
 }
 
+namespace {
+
 class ResNet {
  public:
-  ResNet(GraphBuilder& g, const Sizes& sizes) : g_(g), s_(sizes), names_(g, "resnet.", kProbe) {}
-  const ModelNames& names() const { return names_; }
+  ResNet(GraphBuilder& g, const ResNetSizes& sizes, std::string prefix)
+      : g_(g), s_(sizes), prefix_(std::move(prefix)) {}
 
-  FeatureMap Build(ImageSize picture) {
-    const FeatureMap pixels = PixelInput(g_, s_.channels, picture);
-    g_.SetScope("embedder");
+  std::vector<FeatureMap> Build(const FeatureMap& pixels) {
+    g_.SetScope(prefix_ + "embedder");
     FeatureMap x =
-        Unit(pixels, names_.Base("embedder.embedder"), {s_.embedding, {7, 7}, {2, 2}, 3}, s_.activation);
+        Unit(pixels, prefix_ + "embedder.embedder", {s_.embedding, {7, 7}, {2, 2}, 3}, s_.activation);
     x = MaxPool(g_, x, 3, 2, 1);
+    std::vector<FeatureMap> stages = {x};
     for (size_t stage = 0; stage < s_.widths.size(); ++stage) {
       const std::string name = "encoder.stages." + std::to_string(stage) + ".layers.";
       for (int64_t i = 0; i < s_.depths[stage]; ++i) {
         const bool halves = i == 0 && (stage > 0 || s_.downsample_first_stage);
         x = Block(x, name + std::to_string(i), s_.widths[stage], halves ? 2 : 1);
       }
+      stages.push_back(x);
     }
-    return x;
+    return stages;
   }
 
  private:
-  static constexpr char kProbe[] = "embedder.embedder.convolution.weight";
-
   // Convolution, norm and, when named, an activation.
   FeatureMap Unit(const FeatureMap& x, const std::string& name, const ConvOptions& options,
                   const std::string& activation) {
@@ -80,8 +76,8 @@ class ResNet {
   }
 
   FeatureMap Block(const FeatureMap& x, const std::string& name, int64_t width, int64_t stride) {
-    g_.SetScope(name);
-    const std::string p = names_.Base(name) + ".";
+    g_.SetScope(prefix_ + name);
+    const std::string p = prefix_ + name + ".";
     const ImageSize step = {stride, stride};
     FeatureMap shortcut = x;
     if (x.channels != width || stride != 1) shortcut = Unit(x, p + "shortcut", {width, {1, 1}, step}, "");
@@ -103,19 +99,20 @@ class ResNet {
   }
 
   GraphBuilder& g_;
-  const Sizes& s_;
-  const ModelNames names_;
+  const ResNetSizes& s_;
+  const std::string prefix_;
 };
 
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   MLOS_RETURN_IF_ERROR(RequireImageHead("resnet", context));
-  MLOS_ASSIGN_OR_RETURN(const Sizes sizes, ReadSizes(context.config));
-  ResNet model(g, sizes);
-  const FeatureMap features = model.Build({});
+  MLOS_ASSIGN_OR_RETURN(const ResNetSizes sizes, ReadResNetSizes(context.config));
+  const ModelNames names(g, "resnet.", kProbe);
+  const FeatureMap pixels = PixelInput(g, sizes.channels, {});
+  const FeatureMap features = ResNetStages(g, sizes, names.Base(""), pixels).back();
   g.SetScope("pooler");
   const Value pooled = MeanPool(g, features);
   std::vector<IgnoreRule> ignore = {{"", ".num_batches_tracked", "only training counts batches"}};
-  const std::string classifier = model.names().Of("classifier.1");
+  const std::string classifier = names.Of("classifier.1");
   if (context.head == Head::kEncoder) {
     MapOutput(g, "last_hidden_state", features);
     g.Output("pooler_output", pooled, DType::kFp32, {kBatchAxis, features.channels, 1, 1});
@@ -132,6 +129,11 @@ constexpr std::array<Architecture::ClassHead, 2> kClasses = {{
 }};
 
 }  // namespace
+
+std::vector<FeatureMap> ResNetStages(GraphBuilder& g, const ResNetSizes& sizes, const std::string& prefix,
+                                     const FeatureMap& pixels) {
+  return ResNet(g, sizes, prefix).Build(pixels);
+}
 
 const Architecture kResNet = {"resnet", kClasses, Build};
 
