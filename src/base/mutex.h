@@ -27,6 +27,8 @@ class MLOS_CAPABILITY("mutex") Mutex {
  public:
   void Lock() MLOS_ACQUIRE() { mu_.lock(); }
   void Unlock() MLOS_RELEASE() { mu_.unlock(); }
+  // False, without waiting, when another thread has it.
+  bool TryLock() MLOS_TSA_(try_acquire_capability(true)) { return mu_.try_lock(); }
 
  private:
   friend class CondVar;

@@ -33,6 +33,13 @@ struct Config {
   int64_t keep_alive_ns = 300'000'000'000;       // infer/keep_alive.h; negative = for ever
   std::chrono::milliseconds load_timeout{60'000};  // how long a request waits for memory
   std::vector<std::string> preload;              // model ids, loaded at start
+  std::string isolation = "none";  // none, process: where models run that do not say otherwise
+
+  // workers
+  std::filesystem::path worker_program;  // empty: beside the program, then where packages put it
+  uint64_t worker_arena_mb = 1024;
+  std::chrono::milliseconds worker_hang_timeout{10'000};
+  std::chrono::milliseconds worker_stuck_timeout{30'000};
 
   // weight_cache
   bool weight_cache = true;
@@ -56,7 +63,7 @@ struct Config {
 Status ApplyYaml(std::string_view yaml, Config* config);
 
 // MLOS_HTTP_HOSTS, MLOS_HTTP_PORT, MLOS_HOME, MLOS_PLUGIN_PATH, MLOS_THREADS, MLOS_LOG_LEVEL,
-// MLOS_MEMORY_BUDGET, MLOS_KEEP_ALIVE.
+// MLOS_MEMORY_BUDGET, MLOS_KEEP_ALIVE, MLOS_ISOLATION.
 using GetEnv = std::function<std::optional<std::string>(const std::string& name)>;
 Status ApplyEnvironment(const GetEnv& get, Config* config);
 

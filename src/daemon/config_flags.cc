@@ -47,7 +47,7 @@ struct Flags {
   std::vector<std::string> hosts;
   std::vector<std::string> plugin_dirs;
   std::optional<uint16_t> port;
-  std::optional<std::string> unix_socket, home, log_level, log_file, port_file, memory_budget, keep_alive;
+  std::optional<std::string> unix_socket, home, log_level, log_file, port_file, memory_budget, keep_alive, isolation;
   std::vector<std::string> preload;
   std::optional<int> threads;
   std::optional<uint16_t> grpc_port;
@@ -73,6 +73,7 @@ void Declare(CLI::App& app, Flags& f) {
                  "how long a model stays loaded without requests: 5m, seconds, 0 = unload at once, -1 = for ever "
                  "(default 5m)");
   app.add_option("--preload", f.preload, "registered model to load at start, may be repeated");
+  app.add_option("--isolation", f.isolation, "where models run: process (each in a worker) or none (in this program)");
   app.add_flag("--scan", f.scan, "register every installed package at start");
   app.add_option("--log-level", f.log_level, "debug, info, warn or error");
   app.add_option("--log-file", f.log_file, "append the log to this file instead of standard error");
@@ -109,6 +110,7 @@ Status ApplyFlags(const Flags& f, Config* c) {
   if (f.threads) c->threads = *f.threads;
   if (f.log_level) c->log_level = *f.log_level;
   if (f.log_file) c->log_file = *f.log_file;
+  if (f.isolation) c->isolation = *f.isolation;
   if (f.scan) c->scan_at_start = true;
   if (f.memory_budget) c->memory_budget = *f.memory_budget;
   if (!f.preload.empty()) c->preload = f.preload;
@@ -122,12 +124,18 @@ Status CheckLogLevel(const Config& c) {
   return InvalidArgument("log level '" + c.log_level + "' is unknown, wanted debug, info, warn or error");
 }
 
+Status CheckIsolation(const Config& c) {
+  if (c.isolation == "none" || c.isolation == "process") return OkStatus();
+  return InvalidArgument("isolation '" + c.isolation + "' is unknown, wanted process or none");
+}
+
 Status Merge(const Flags& f, const GetEnv& get, Config* config) {
   MLOS_RETURN_IF_ERROR(Unsupported(f));
   const std::string file = !f.config_file.empty() ? f.config_file : get("MLOS_CONFIG").value_or("");
   if (!file.empty()) MLOS_RETURN_IF_ERROR(ApplyFile(file, config));
   MLOS_RETURN_IF_ERROR(ApplyEnvironment(get, config));
   MLOS_RETURN_IF_ERROR(ApplyFlags(f, config));
+  MLOS_RETURN_IF_ERROR(CheckIsolation(*config));
   return CheckLogLevel(*config);
 }
 
@@ -150,6 +158,7 @@ Status ApplyEnvironment(const GetEnv& get, Config* config) {
   if (const auto v = get("MLOS_MEMORY_BUDGET")) config->memory_budget = *v;
   if (const auto v = get("MLOS_KEEP_ALIVE"))
     MLOS_RETURN_IF_ERROR(ReadKeepAlive("MLOS_KEEP_ALIVE", *v, &config->keep_alive_ns));
+  if (const auto v = get("MLOS_ISOLATION")) config->isolation = *v;
   return OkStatus();
 }
 

@@ -40,11 +40,14 @@ Result<std::vector<fs::path>> PluginDirs(const Config& config) {
   return std::vector<fs::path>{program.parent_path() / "plugins", kSystemPluginDir};
 }
 
+fs::path WeightCacheDir(const Config& config, const fs::path& cache_dir) {
+  return config.weight_cache_dir.empty() ? cache_dir / "weights" : fs::absolute(config.weight_cache_dir);
+}
+
 // Options of plugins, by the name in their file's name.
 std::map<std::string, plugin::OptionList> PluginOptions(const Config& config, const fs::path& cache_dir) {
   if (!config.weight_cache) return {};
-  const fs::path dir =
-      config.weight_cache_dir.empty() ? cache_dir / "weights" : fs::absolute(config.weight_cache_dir);
+  const fs::path dir = WeightCacheDir(config, cache_dir);
   return {{"onnxruntime",
            {{"weight_cache_dir", dir.string()},
             {"weight_cache_limit", std::to_string(config.weight_cache_limit_mb)}}}};
@@ -54,11 +57,16 @@ Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, cons
                                                       resources::MemoryBroker& broker) {
   const fs::path& data_dir = dirs.data;
   MLOS_ASSIGN_OR_RETURN(const std::vector<fs::path> plugin_dirs, PluginDirs(config));
+  plugin::OpenOptions open{.log = LogOfPlugin, .plugin_options = PluginOptions(config, dirs.cache)};
+  open.isolation = config.isolation == "process" ? plugin::Isolation::kProcess : plugin::Isolation::kNone;
+  open.worker.program = config.worker_program;
+  if (config.weight_cache) open.worker.write_paths = {WeightCacheDir(config, dirs.cache)};
+  open.worker.arena_bytes = config.worker_arena_mb << 20;
+  open.worker.hang_timeout = config.worker_hang_timeout;
+  open.worker.stuck_timeout = config.worker_stuck_timeout;
   std::vector<Status> problems;
-  MLOS_ASSIGN_OR_RETURN(
-      auto plugins,
-      plugin::PluginRegistry::Open(
-          plugin_dirs, {.log = LogOfPlugin, .plugin_options = PluginOptions(config, dirs.cache)}, &problems));
+  MLOS_ASSIGN_OR_RETURN(auto plugins,
+                        plugin::PluginRegistry::Open(plugin_dirs, std::move(open), &problems));
   for (const Status& problem : problems) spdlog::warn("plugin left out: {}", problem.message());
   for (const plugin::PluginDescription& p : plugins->List()) {
     spdlog::info("plugin {} {} (engine {}) from {}", p.id, p.version, p.engine_version, p.path.string());

@@ -32,6 +32,8 @@ struct ModelInterface {
   uint32_t context_length = 0;
   uint32_t embedding_length = 0;
   int32_t batch_dimension = -1;
+  // Memory that the model reads in place: inputs allocated there (Tensor::Allocate) travel without a copy. May be null.
+  std::shared_ptr<TensorArena> input_arena;
 
   // Null when there is none.
   const TensorSpec* FindInput(std::string_view name) const;

@@ -36,7 +36,7 @@ smi_tensor Borrowed(NamedTensor& input) {
 ExecuteCall::ExecuteCall(CallContext context, const ModelInterface& interface, Request request,
                          std::unique_ptr<ResponseSink> sink, std::function<void(bool ok)> on_over)
     : Call(context, std::move(request), std::move(sink), std::move(on_over)),
-      outputs_(interface, request_.outputs) {
+      outputs_(interface, request_.outputs, request_.output_arena) {
   inputs_.reserve(request_.inputs.size());
   for (NamedTensor& input : request_.inputs) inputs_.push_back(Borrowed(input));
   wanted_.reserve(request_.outputs.size());

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
+
 namespace mlos::plugin {
 namespace {
 
@@ -66,6 +68,17 @@ Status CheckKind(const ModelInterface& interface, const Request& request) {
   }
   if (!interface.executes) return Unimplemented("the model takes no tensors; send a prompt");
   return OkStatus();
+}
+
+Status CheckRequest(const ModelInterface& interface, const Request& request) {
+  if (request.cancel && request.cancel->cancelled()) return Cancelled("cancelled before the model was asked");
+  if (request.deadline_ns != 0 && Clock::Real().MonotonicNs() >= request.deadline_ns) {
+    return DeadlineExceeded("the deadline had passed before the model was asked");
+  }
+  MLOS_RETURN_IF_ERROR(CheckKind(interface, request));
+  if (request.generation) return OkStatus();
+  MLOS_RETURN_IF_ERROR(CheckInputs(interface, request.inputs));
+  return CheckWantedOutputs(interface, request.outputs);
 }
 
 }  // namespace mlos::plugin

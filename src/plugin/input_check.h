@@ -20,4 +20,7 @@ Status CheckWantedOutputs(const ModelInterface& interface, const std::vector<std
 // Whether the model can do what the request asks: tensors or text, and in the form it takes them.
 Status CheckKind(const ModelInterface& interface, const Request& request);
 
+// All of that, and that the request is neither late nor cancelled already.
+Status CheckRequest(const ModelInterface& interface, const Request& request);
+
 }  // namespace mlos::plugin

@@ -16,6 +16,7 @@
 #include "infer/model_interface.h"
 #include "infer/request.h"
 #include "os/sandbox.h"
+#include "plugin/worker_settings.h"
 
 namespace mlos::plugin {
 
@@ -23,6 +24,7 @@ using OptionList = std::vector<std::pair<std::string, std::string>>;  // name, v
 
 // Where the plugin's code runs.
 enum class Isolation {
+  kDefault,  // as the registry was opened
   kNone,     // in this process
   kProcess,  // in a process of its own
 };
@@ -34,7 +36,7 @@ struct LoadOptions {
   uint32_t n_threads = 0;            // 0 = the plugin decides
   uint32_t context_length = 0;
   uint32_t max_sequences = 0;
-  Isolation isolation = Isolation::kNone;
+  Isolation isolation = Isolation::kDefault;
   OptionList options;
 };
 
@@ -58,7 +60,7 @@ struct Estimate {
 };
 
 // Thread-safe. The destructor waits for running calls, then unloads; so it must not run inside a ResponseSink of one of
-// them. In process today; a worker process later.
+// them. Implementations: local_instance.h (in this process), remote_instance.h (in a worker).
 class Instance {
  public:
   virtual ~Instance() = default;
@@ -67,6 +69,9 @@ class Instance {
   virtual InstanceStats stats() const = 0;
   // What its process said of the sandbox it runs in; empty in this process.
   virtual os::SandboxReport sandbox() const { return {}; }
+  // OK while requests are answered; kUnavailable, with the reason, while the model's process starts again, and for good once
+  // it was given up.
+  virtual Status health() const { return OkStatus(); }
   // Starts the call; `sink` gets the answer exactly once, possibly before this returns and on any thread. May block until
   // then: plugins like onnxruntime work on the calling thread. Uses inputs
   // (checked against the interface: names, dtypes, shapes; outputs of the plugin are checked likewise), outputs,
@@ -95,6 +100,9 @@ struct OpenOptions {
   LogFn log;  // what plugins log, and what the host finds wrong with them; may be empty
   // By the name in the file name, libmlos_<name>.so: options that hold for the whole plugin.
   std::map<std::string, OptionList> plugin_options;
+  // Where models run that do not say otherwise. With kProcess no plugin's code runs in this process, unless a model asks for it.
+  Isolation isolation = Isolation::kNone;
+  WorkerSettings worker;
 };
 
 // The plugins of one process. Thread-safe after Open.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host with a plugin that behaves: echo.
+// The host with a plugin that behaves, echo: in this process, and in a worker.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,12 +16,15 @@ using ::testing::HasSubstr;
 
 constexpr const char* kTensors = "echo 1\ninput x FP32 batch 3\noptional note BYTES n\n";
 
-class InstanceTest : public ::testing::Test {
+class InstanceTest : public ::testing::TestWithParam<Isolation> {
  protected:
   void SetUp() override {
     std::filesystem::create_symlink(kPluginDir / "libmlos_echo.so", folder_.path() / "libmlos_echo.so");
-    auto registry = PluginRegistry::Open({folder_.path()}, nullptr);
-    ASSERT_TRUE(registry.ok());
+    OpenOptions options;
+    options.isolation = GetParam();
+    options.worker.program = kWorkerProgram;
+    auto registry = PluginRegistry::Open({folder_.path()}, options, nullptr);
+    ASSERT_TRUE(registry.ok()) << registry.status().ToString();
     registry_ = std::move(registry).value();
   }
 
@@ -64,7 +67,7 @@ class InstanceTest : public ::testing::Test {
   std::unique_ptr<PluginRegistry> registry_;
 };
 
-TEST_F(InstanceTest, DescribesTheModel) {
+TEST_P(InstanceTest, DescribesTheModel) {
   const auto instance = Load(kTensors);
   const ModelInterface& interface = instance->interface();
   ASSERT_EQ(interface.inputs.size(), 2U);
@@ -75,7 +78,7 @@ TEST_F(InstanceTest, DescribesTheModel) {
   EXPECT_EQ(instance->plugin_id(), "echo");
 }
 
-TEST_F(InstanceTest, CarriesTensorsThereAndBack) {
+TEST_P(InstanceTest, CarriesTensorsThereAndBack) {
   const auto instance = Load(kTensors);
   std::vector<NamedTensor> inputs;
   inputs.push_back(Floats("x", {2, 3}, {1, 2, 3, 4, 5, 6}));
@@ -92,7 +95,7 @@ TEST_F(InstanceTest, CarriesTensorsThereAndBack) {
   EXPECT_GT(answer->response().timing.total_ns, 0);
 }
 
-TEST_F(InstanceTest, AnswersOnlyTheOutputsThatWereAskedFor) {
+TEST_P(InstanceTest, AnswersOnlyTheOutputsThatWereAskedFor) {
   const auto instance = Load("echo 1\ninput a FP32 n\ninput b FP32 n\n");
   std::vector<NamedTensor> inputs;
   inputs.push_back(Floats("a", {1}, {1}));
@@ -105,7 +108,7 @@ TEST_F(InstanceTest, AnswersOnlyTheOutputsThatWereAskedFor) {
   EXPECT_EQ(answer->response().outputs[0].name, "b");
 }
 
-TEST_F(InstanceTest, NamesTheInputsThereAreWhenOneIsUnknown) {
+TEST_P(InstanceTest, NamesTheInputsThereAreWhenOneIsUnknown) {
   const auto instance = Load(kTensors);
   std::vector<NamedTensor> inputs;
   inputs.push_back(Floats("y", {1, 3}, {1, 2, 3}));
@@ -115,14 +118,14 @@ TEST_F(InstanceTest, NamesTheInputsThereAreWhenOneIsUnknown) {
             "the model has no input 'y'; its inputs: 'x' FP32 [batch, 3], 'note' BYTES [n] (optional)");
 }
 
-TEST_F(InstanceTest, NamesTheInputThatIsMissing) {
+TEST_P(InstanceTest, NamesTheInputThatIsMissing) {
   const auto instance = Load(kTensors);
   const Status status = Fail(*instance, Tensors({}));
   EXPECT_EQ(status.code(), Code::kUnprocessable);
   EXPECT_THAT(status.message(), HasSubstr("input 'x' is missing: wanted FP32 [batch, 3]"));
 }
 
-TEST_F(InstanceTest, RefusesAnInputGivenTwice) {
+TEST_P(InstanceTest, RefusesAnInputGivenTwice) {
   const auto instance = Load(kTensors);
   std::vector<NamedTensor> inputs;
   inputs.push_back(Floats("x", {1, 3}, {1, 2, 3}));
@@ -130,7 +133,7 @@ TEST_F(InstanceTest, RefusesAnInputGivenTwice) {
   EXPECT_THAT(Fail(*instance, Tensors(std::move(inputs))).message(), HasSubstr("input 'x' is given twice"));
 }
 
-TEST_F(InstanceTest, RefusesAWrongShapeAndAWrongDtype) {
+TEST_P(InstanceTest, RefusesAWrongShapeAndAWrongDtype) {
   const auto instance = Load(kTensors);
   std::vector<NamedTensor> inputs;
   inputs.push_back(Floats("x", {1, 4}, {1, 2, 3, 4}));
@@ -141,7 +144,7 @@ TEST_F(InstanceTest, RefusesAWrongShapeAndAWrongDtype) {
   EXPECT_THAT(Fail(*instance, Tensors(std::move(inputs))).message(), HasSubstr("got dtype INT64"));
 }
 
-TEST_F(InstanceTest, RefusesAnOutputThatIsNotThere) {
+TEST_P(InstanceTest, RefusesAnOutputThatIsNotThere) {
   const auto instance = Load(kTensors);
   Request request = OneRow();
   request.outputs = {"nothing"};
@@ -150,12 +153,12 @@ TEST_F(InstanceTest, RefusesAnOutputThatIsNotThere) {
   EXPECT_THAT(status.message(), HasSubstr("no output 'nothing'"));
 }
 
-TEST_F(InstanceTest, RefusesTextForATensorModelAndTensorsForATextModel) {
+TEST_P(InstanceTest, RefusesTextForATensorModelAndTensorsForATextModel) {
   EXPECT_EQ(Fail(*Load(kTensors), Text("hello")).code(), Code::kUnimplemented);
   EXPECT_EQ(Fail(*Load("echo 1\ngenerate\n"), Tensors({})).code(), Code::kUnimplemented);
 }
 
-TEST_F(InstanceTest, GeneratesText) {
+TEST_P(InstanceTest, GeneratesText) {
   const auto instance = Load("echo 1\ngenerate\n");
   const auto answer = RunAndWait(*instance, Text("one two three"));
   ASSERT_TRUE(answer->Wait().ok());
@@ -165,7 +168,7 @@ TEST_F(InstanceTest, GeneratesText) {
   EXPECT_EQ(answer->response().completion_tokens, 3U);
 }
 
-TEST_F(InstanceTest, StreamsTheTextItAlsoAnswersWhole) {
+TEST_P(InstanceTest, StreamsTheTextItAlsoAnswersWhole) {
   const auto instance = Load("echo 1\ngenerate\n");
   Request request = Text("one two three");
   request.generation->stream = true;
@@ -182,7 +185,7 @@ TEST_F(InstanceTest, StreamsTheTextItAlsoAnswersWhole) {
   EXPECT_EQ(answer->response().finish, FinishReason::kLength);
 }
 
-TEST_F(InstanceTest, StopsWhenTheSinkRefusesMoreText) {
+TEST_P(InstanceTest, StopsWhenTheSinkRefusesMoreText) {
   const auto instance = Load("echo 1\ngenerate\n");
   Request request = Text("one two three");
   request.generation->stream = true;
@@ -196,7 +199,7 @@ TEST_F(InstanceTest, StopsWhenTheSinkRefusesMoreText) {
   EXPECT_EQ(pieces, 1);
 }
 
-TEST_F(InstanceTest, CancelsARunningCall) {
+TEST_P(InstanceTest, CancelsARunningCall) {
   const auto instance = Load("echo 1\ninput x FP32 batch 3\ndelay_us 60000000\n");
   Request request = OneRow();
   const auto token = std::make_shared<CancelToken>();
@@ -211,7 +214,7 @@ TEST_F(InstanceTest, CancelsARunningCall) {
   EXPECT_EQ(instance->stats().calls_failed, 1U);
 }
 
-TEST_F(InstanceTest, CancelsFromInsideTheSink) {
+TEST_P(InstanceTest, CancelsFromInsideTheSink) {
   const auto instance = Load("echo 1\ngenerate\ndelay_us 100\n");
   std::string prompt;
   for (int i = 0; i < 10000; ++i) prompt += "word ";
@@ -227,14 +230,14 @@ TEST_F(InstanceTest, CancelsFromInsideTheSink) {
   EXPECT_EQ(answer->Wait().code(), Code::kCancelled);
 }
 
-TEST_F(InstanceTest, ReportsADeadlineThatPassesWhileTheModelRuns) {
+TEST_P(InstanceTest, ReportsADeadlineThatPassesWhileTheModelRuns) {
   const auto instance = Load("echo 1\ninput x FP32 batch 3\ndelay_us 60000000\n");
   Request request = OneRow();
   request.deadline_ns = Clock::Real().MonotonicNs() + 5'000'000;
   EXPECT_EQ(Fail(*instance, std::move(request)).code(), Code::kDeadlineExceeded);
 }
 
-TEST_F(InstanceTest, DoesNotAskTheModelWhenItIsTooLateOrCancelledAlready) {
+TEST_P(InstanceTest, DoesNotAskTheModelWhenItIsTooLateOrCancelledAlready) {
   const auto instance = Load("echo 1\ninput x FP32 batch 3\ndelay_us 60000000\n");
   Request late = OneRow();
   late.deadline_ns = 1;
@@ -245,7 +248,7 @@ TEST_F(InstanceTest, DoesNotAskTheModelWhenItIsTooLateOrCancelledAlready) {
   EXPECT_EQ(Fail(*instance, std::move(cancelled)).code(), Code::kCancelled);
 }
 
-TEST_F(InstanceTest, TheDestructorWaitsForRunningCalls) {
+TEST_P(InstanceTest, TheDestructorWaitsForRunningCalls) {
   auto instance = Load("echo 1\ninput x FP32 batch 3\ndelay_us 20000\n");
   auto answer = std::make_shared<Answer>();
   std::thread runner([&, raw = instance.get()] { raw->Run(OneRow(), std::make_unique<AnswerSink>(answer)); });
@@ -256,13 +259,13 @@ TEST_F(InstanceTest, TheDestructorWaitsForRunningCalls) {
   runner.join();
 }
 
-TEST_F(InstanceTest, KeepsItsPluginOpenWhenTheRegistryIsGone) {
+TEST_P(InstanceTest, KeepsItsPluginOpenWhenTheRegistryIsGone) {
   const auto instance = Load(kTensors);
   registry_.reset();
   EXPECT_TRUE(RunAndWait(*instance, OneRow())->Wait().ok());
 }
 
-TEST_F(InstanceTest, AnswersManyThreadsAtOnceAndCountsThem) {
+TEST_P(InstanceTest, AnswersManyThreadsAtOnceAndCountsThem) {
   const auto instance = Load(kTensors);
   constexpr int kThreads = 8;
   constexpr int kCalls = 200;
@@ -285,7 +288,7 @@ TEST_F(InstanceTest, AnswersManyThreadsAtOnceAndCountsThem) {
   EXPECT_EQ(instance->stats().running, 0U);
 }
 
-TEST_F(InstanceTest, SaysWhatIsWrongWithTheModelFile) {
+TEST_P(InstanceTest, SaysWhatIsWrongWithTheModelFile) {
   const Status corrupt = TryLoad("echo 1\ninput x FP99 n\n").status();
   EXPECT_EQ(corrupt.code(), Code::kDataLoss);
   EXPECT_THAT(corrupt.message(), HasSubstr("line 2: no such dtype"));
@@ -293,6 +296,9 @@ TEST_F(InstanceTest, SaysWhatIsWrongWithTheModelFile) {
   load.model_path = folder_.path() / "not_there.txt";
   EXPECT_EQ(registry_->Load("echo", load).status().code(), Code::kNotFound);
 }
+
+INSTANTIATE_TEST_SUITE_P(Isolation, InstanceTest, ::testing::Values(Isolation::kNone, Isolation::kProcess),
+                         [](const auto& param) { return param.param == Isolation::kNone ? "InProcess" : "InWorker"; });
 
 }  // namespace
 }  // namespace mlos::plugin

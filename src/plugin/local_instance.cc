@@ -101,17 +101,6 @@ InstanceStats LocalInstance::stats() const {
   return out;
 }
 
-Status LocalInstance::Check(const Request& request) const {
-  if (request.cancel && request.cancel->cancelled()) return Cancelled("cancelled before the model was asked");
-  if (request.deadline_ns != 0 && Clock::Real().MonotonicNs() >= request.deadline_ns) {
-    return DeadlineExceeded("the deadline had passed before the model was asked");
-  }
-  MLOS_RETURN_IF_ERROR(CheckKind(interface_, request));
-  if (request.generation) return OkStatus();
-  MLOS_RETURN_IF_ERROR(CheckInputs(interface_, request.inputs));
-  return CheckWantedOutputs(interface_, request.outputs);
-}
-
 // Takes a place among the running calls, which is the only one when the model cannot overlap calls.
 void LocalInstance::AwaitTurn() {
   MutexLock lock(mu_);
@@ -122,7 +111,7 @@ void LocalInstance::AwaitTurn() {
 }
 
 void LocalInstance::Run(Request request, std::unique_ptr<ResponseSink> sink) {
-  Status checked = Check(request);
+  Status checked = CheckRequest(interface_, request);
   if (!checked.ok()) {
     {
       MutexLock lock(mu_);
@@ -153,6 +142,16 @@ void LocalInstance::Ended(bool ok, int64_t started_ns) {
   if (--running_ > 0) return;
   turn_.NotifyOne();
   if (waiting_ == 0) idle_.NotifyAll();
+}
+
+Result<Estimate> EstimateWith(const PluginLibrary& library, const LoadOptions& options) {
+  const BorrowedLoadParams load(options);
+  smi_estimate estimate{};
+  estimate.struct_size = sizeof estimate;
+  smi_error error = EmptyError();
+  const smi_code code = library.api().estimate(library.plugin(), &load.params, &estimate, &error);
+  if (code != SMI_OK) return StatusFromSmi(code, &error, library.id());
+  return Estimate{estimate.private_bytes, estimate.mapped_bytes, estimate.device_bytes, estimate.per_call_bytes};
 }
 
 }  // namespace mlos::plugin

@@ -27,7 +27,6 @@ class LocalInstance final : public Instance {
  private:
   LocalInstance(std::shared_ptr<PluginLibrary> library, std::shared_ptr<DeadlineTimer> timer,
                 smi_model* model);
-  Status Check(const Request& request) const;
   void AwaitTurn();
   void Ended(bool ok, int64_t started_ns);
   void Unload();
@@ -58,5 +57,8 @@ struct BorrowedLoadParams {
   std::vector<smi_option> options;
   smi_load_params params{};
 };
+
+// What the plugin expects the model to take.
+Result<Estimate> EstimateWith(const PluginLibrary& library, const LoadOptions& options);
 
 }  // namespace mlos::plugin

@@ -53,7 +53,9 @@ Status CheckDeclared(const TensorSpec& spec, const TensorView& view) {
 
 }  // namespace
 
-OutputCollector::OutputCollector(const ModelInterface& interface, const std::vector<std::string>& wanted) {
+OutputCollector::OutputCollector(const ModelInterface& interface, const std::vector<std::string>& wanted,
+                                 std::shared_ptr<TensorArena> arena)
+    : arena_(std::move(arena)) {
   if (wanted.empty()) {
     for (const TensorSpec& spec : interface.outputs) slots_.push_back({&spec});
   }
@@ -72,7 +74,7 @@ void* OutputCollector::Reserve(std::string_view name, uint64_t size_bytes) {
   if (element == 0 || size_bytes % element != 0) return nullptr;
   const auto count = CheckedCast<int64_t>(size_bytes / element);
   if (!count) return nullptr;
-  Result<Tensor> tensor = Tensor::Allocate(slot->spec->dtype, {*count});
+  Result<Tensor> tensor = Tensor::Allocate(slot->spec->dtype, {*count}, arena_);
   if (!tensor.ok()) return nullptr;
   slot->reserved = std::move(tensor).value();
   return slot->reserved->data().data();
@@ -105,7 +107,7 @@ Status OutputCollector::TakeWhole(Slot& slot, TensorView view, bool reserved) {
   if (reserved && slot.reserved->data().size() < view.data.size()) {
     return Internal(Quoted(*slot.spec) + " is larger than the memory that was reserved for it");
   }
-  MLOS_ASSIGN_OR_RETURN(slot.tensor, Tensor::Copy(view.dtype, std::move(shape), view.data));
+  MLOS_ASSIGN_OR_RETURN(slot.tensor, Tensor::Copy(view.dtype, std::move(shape), view.data, arena_));
   return OkStatus();
 }
 

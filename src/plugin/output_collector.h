@@ -18,7 +18,9 @@ namespace mlos::plugin {
 class OutputCollector {
  public:
   // `interface` must outlive this; `wanted` are names of it, empty = all.
-  OutputCollector(const ModelInterface& interface, const std::vector<std::string>& wanted);
+  // Outputs are put into `arena` when it is not null and has room.
+  OutputCollector(const ModelInterface& interface, const std::vector<std::string>& wanted,
+                  std::shared_ptr<TensorArena> arena = nullptr);
 
   // Memory for the whole of an output; null when there is none to give. Stays valid for the life of this.
   void* Reserve(std::string_view name, uint64_t size_bytes);
@@ -42,6 +44,7 @@ class OutputCollector {
   Status TakeWhole(Slot& slot, TensorView view, bool reserved);
   Status TakePart(Slot& slot, TensorView view, uint32_t part);
 
+  const std::shared_ptr<TensorArena> arena_;
   std::vector<Slot> slots_;
 };
 

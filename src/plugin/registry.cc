@@ -4,8 +4,10 @@
 
 #include "plugin/deadline_timer.h"
 #include "plugin/instance.h"
+#include "os/process.h"
 #include "plugin/local_instance.h"
 #include "plugin/plugin_library.h"
+#include "plugin/remote_instance.h"
 #include "plugin/smi_convert.h"
 
 namespace mlos::plugin {
@@ -30,76 +32,136 @@ Result<std::vector<std::filesystem::path>> PluginFiles(const std::filesystem::pa
   return out;
 }
 
-class LocalRegistry final : public PluginRegistry {
+// A plugin as it was found. Its library is opened in this process when a model runs here, and else never.
+struct Found {
+  PluginDescription description;
+  OptionList options;
+  std::shared_ptr<PluginLibrary> library;
+};
+
+class Registry final : public PluginRegistry {
  public:
-  Status Add(const std::filesystem::path& path, const OpenOptions& options) {
-    const auto it = options.plugin_options.find(NameInFile(path));
-    const OptionList none;
-    MLOS_ASSIGN_OR_RETURN(
-        auto library,
-        PluginLibrary::Open(path, it == options.plugin_options.end() ? none : it->second, options.log));
-    if (const PluginLibrary* other = Find(library->id()); other != nullptr) {
-      return AlreadyExists("plugin " + path.string() + " has the id '" + library->id() + "' of " +
-                           other->description().path.string());
+  explicit Registry(OpenOptions options) : options_(std::move(options)) {
+    int32_t& spin_us = options_.worker.spin_us;
+    // With two CPUs the thread that looks takes the CPU from the one that works.
+    if (spin_us < 0) spin_us = os::AvailableCpus() > 2 ? kSpinUs : 0;
+  }
+
+  Status Add(const std::filesystem::path& path) {
+    const auto it = options_.plugin_options.find(NameInFile(path));
+    Found found;
+    if (it != options_.plugin_options.end()) found.options = it->second;
+    if (options_.isolation == Isolation::kProcess) {
+      MLOS_ASSIGN_OR_RETURN(found.description, DescribeInWorker(path, found.options));
+    } else {
+      MLOS_ASSIGN_OR_RETURN(found.library, PluginLibrary::Open(path, found.options, options_.log));
+      found.description = found.library->description();
     }
-    libraries_.push_back(std::move(library));
+    MutexLock lock(mu_);
+    if (const Found* other = Find(found.description.id); other != nullptr) {
+      return AlreadyExists("plugin " + path.string() + " has the id '" + found.description.id + "' of " +
+                           other->description.path.string());
+    }
+    found_.push_back(std::move(found));
     return OkStatus();
   }
 
   std::vector<PluginDescription> List() const override {
     std::vector<PluginDescription> out;
-    for (const auto& library : libraries_) out.push_back(library->description());
+    MutexLock lock(mu_);
+    for (const Found& found : found_) out.push_back(found.description);
     return out;
   }
 
   Result<std::string> ForFormat(const std::string& format) const override {
     std::string known;
-    for (const auto& library : libraries_) {
-      const std::vector<std::string>& formats = library->description().formats;
-      if (std::ranges::find(formats, format) != formats.end()) return library->id();
-      for (const std::string& f : formats)
-        known += (known.empty() ? "" : ", ") + f + " (" + library->id() + ")";
+    MutexLock lock(mu_);
+    for (const Found& found : found_) {
+      const PluginDescription& d = found.description;
+      if (std::ranges::find(d.formats, format) != d.formats.end()) return d.id;
+      for (const std::string& f : d.formats) known += (known.empty() ? "" : ", ") + f + " (" + d.id + ")";
     }
     return Unimplemented("no plugin runs models in the format '" + format +
                          "'; there are: " + (known.empty() ? "no plugins at all" : known));
   }
 
   Result<Estimate> EstimateModel(const std::string& plugin_id, const LoadOptions& options) override {
-    MLOS_ASSIGN_OR_RETURN(const auto library, Get(plugin_id));
-    const BorrowedLoadParams load(options);
-    smi_estimate estimate{};
-    estimate.struct_size = sizeof estimate;
-    smi_error error = EmptyError();
-    const smi_code code = library->api().estimate(library->plugin(), &load.params, &estimate, &error);
-    if (code != SMI_OK) return StatusFromSmi(code, &error, library->id());
-    return Estimate{estimate.private_bytes, estimate.mapped_bytes, estimate.device_bytes,
-                    estimate.per_call_bytes};
+    MLOS_ASSIGN_OR_RETURN(const Found found, Get(plugin_id));
+    if (!IsRemote(options)) {
+      MLOS_ASSIGN_OR_RETURN(const auto library, OpenHere(plugin_id));
+      return EstimateWith(*library, options);
+    }
+    MLOS_ASSIGN_OR_RETURN(const auto process, StartWorker(plugin_id + " estimate"));
+    MLOS_RETURN_IF_ERROR(process->Open(found.description.path, found.options, &options).status());
+    return process->EstimateModel(options);
   }
 
   Result<std::unique_ptr<Instance>> Load(const std::string& plugin_id, const LoadOptions& options) override {
-    MLOS_ASSIGN_OR_RETURN(auto library, Get(plugin_id));
-    return LocalInstance::Load(std::move(library), timer_, options);
+    MLOS_ASSIGN_OR_RETURN(Found found, Get(plugin_id));
+    if (!IsRemote(options)) {
+      MLOS_ASSIGN_OR_RETURN(auto library, OpenHere(plugin_id));
+      return LocalInstance::Load(std::move(library), timer_, options);
+    }
+    return RemoteInstance::Load(
+        {std::move(found.description), std::move(found.options), options, options_.worker, options_.log});
   }
 
  private:
-  const PluginLibrary* Find(const std::string& id) const {
-    const auto it =
-        std::ranges::find_if(libraries_, [&](const auto& library) { return library->id() == id; });
-    return it == libraries_.end() ? nullptr : it->get();
+  bool IsRemote(const LoadOptions& options) const {
+    const Isolation wanted = options.isolation;
+    return (wanted == Isolation::kDefault ? options_.isolation : wanted) == Isolation::kProcess;
   }
 
-  Result<std::shared_ptr<PluginLibrary>> Get(const std::string& id) const {
+  // A worker for a question, not for requests.
+  Result<std::unique_ptr<WorkerProcess>> StartWorker(const std::string& title) const {
+    MLOS_ASSIGN_OR_RETURN(auto memory, os::SharedMemory::CreateReadOnlyForOthers("mlos-worker-input", kNoTensors));
+    auto log = [log = options_.log, title](const worker::LogLine& line) {
+      if (log) log(static_cast<LogLevel>(std::min(line.level, 3U)), title, line.text);
+    };
+    return WorkerProcess::Start(options_.worker, title, std::make_shared<worker::SharedArena>(std::move(memory)), log);
+  }
+
+  Result<PluginDescription> DescribeInWorker(const std::filesystem::path& path, const OptionList& options) const {
+    MLOS_ASSIGN_OR_RETURN(const auto process, StartWorker(NameInFile(path) + " describe"));
+    Result<PluginDescription> description = process->Open(path, options, nullptr);
+    if (description.status().code() == Code::kInternal) return description.status().WithContext("plugin " + path.string());
+    return description;
+  }
+
+  Result<std::shared_ptr<PluginLibrary>> OpenHere(const std::string& id) {
+    MutexLock lock(mu_);
+    Found& found = const_cast<Found&>(*Find(id));
+    if (found.library == nullptr) {
+      MLOS_ASSIGN_OR_RETURN(found.library,
+                            PluginLibrary::Open(found.description.path, found.options, options_.log));
+    }
+    return found.library;
+  }
+
+  const Found* Find(const std::string& id) const MLOS_REQUIRES(mu_) {
+    const auto it = std::ranges::find_if(found_, [&](const Found& found) { return found.description.id == id; });
+    return it == found_.end() ? nullptr : &*it;
+  }
+
+  Result<Found> Get(const std::string& id) const {
     std::string known;
-    for (const auto& library : libraries_) {
-      if (library->id() == id) return library;
-      known += (known.empty() ? "" : ", ") + library->id();
+    MutexLock lock(mu_);
+    for (const Found& found : found_) {
+      if (found.description.id == id) return found;
+      known += (known.empty() ? "" : ", ") + found.description.id;
     }
     return NotFound("there is no plugin '" + id + "'; there are: " + (known.empty() ? "none" : known));
   }
 
-  // Constant after Open. Shared with the instances, which may outlive the registry.
-  std::vector<std::shared_ptr<PluginLibrary>> libraries_;
+  static constexpr uint64_t kNoTensors = 65536;
+  static constexpr int32_t kSpinUs = 30;
+
+  OpenOptions options_;  // constant after construction
   const std::shared_ptr<DeadlineTimer> timer_ = std::make_shared<DeadlineTimer>();
+
+  mutable Mutex mu_;
+  // Libraries are shared with the instances, which may outlive the registry.
+  std::vector<Found> found_ MLOS_GUARDED_BY(mu_);
 };
 
 }  // namespace
@@ -112,11 +174,15 @@ Result<std::unique_ptr<PluginRegistry>> PluginRegistry::Open(const std::vector<s
 Result<std::unique_ptr<PluginRegistry>> PluginRegistry::Open(const std::vector<std::filesystem::path>& dirs,
                                                              OpenOptions options,
                                                              std::vector<Status>* errors) {
-  auto registry = std::make_unique<LocalRegistry>();
+  if (options.isolation == Isolation::kDefault) options.isolation = Isolation::kNone;
+  if (options.isolation == Isolation::kProcess) {
+    MLOS_ASSIGN_OR_RETURN(options.worker.program, FindWorkerProgram(options.worker));
+  }
+  auto registry = std::make_unique<Registry>(std::move(options));
   for (const std::filesystem::path& dir : dirs) {
     MLOS_ASSIGN_OR_RETURN(const auto files, PluginFiles(dir));
     for (const std::filesystem::path& file : files) {
-      const Status added = registry->Add(file, options);
+      const Status added = registry->Add(file);
       if (!added.ok() && errors != nullptr) errors->push_back(added);
     }
   }

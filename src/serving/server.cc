@@ -237,6 +237,10 @@ ModelStatus Server::StatusOf(const model::Snapshot& snapshot) {
       status.activity.predicts = m.profile->predictions() > 0;
       status.activity.prediction_error = m.profile->prediction_error();
     }
+    if (const Status health = m.instance->health(); !health.ok()) {
+      status.state = ModelState::kFailed;
+      status.error = health.message();
+    }
   }
   return status;
 }

@@ -48,14 +48,27 @@ Result<size_t> TensorBytes(DType dtype, std::span<const int64_t> shape) {
   return static_cast<size_t>(*bytes);
 }
 
-void Tensor::FreeDeleter::operator()(std::byte* p) const { std::free(p); }
+void Tensor::FreeDeleter::operator()(std::byte* p) const {
+  if (arena != nullptr) {
+    arena->Free(p);
+  } else {
+    std::free(p);
+  }
+}
 
-Result<Tensor> Tensor::AllocateBytes(DType dtype, Shape shape, int64_t element_count, size_t size_bytes) {
+Result<Tensor> Tensor::AllocateBytes(DType dtype, Shape shape, int64_t element_count, size_t size_bytes,
+                                     const std::shared_ptr<TensorArena>& arena) {
   Tensor t;
   t.dtype_ = dtype;
   t.shape_ = std::move(shape);
   t.element_count_ = element_count;
   t.size_bytes_ = size_bytes;
+  if (arena != nullptr && size_bytes > 0) {
+    if (std::byte* block = arena->Allocate(size_bytes); block != nullptr) {
+      t.data_ = {block, FreeDeleter{arena}};
+      return t;
+    }
+  }
   const auto padded = CheckedAdd<size_t>(size_bytes, kAlignment);
   void* p = padded ? std::aligned_alloc(kAlignment, *padded / kAlignment * kAlignment) : nullptr;
   if (p == nullptr) {
@@ -66,13 +79,41 @@ Result<Tensor> Tensor::AllocateBytes(DType dtype, Shape shape, int64_t element_c
   return t;
 }
 
-Result<Tensor> Tensor::Allocate(DType dtype, Shape shape) {
+Result<Tensor> Tensor::Allocate(DType dtype, Shape shape, const std::shared_ptr<TensorArena>& arena) {
   MLOS_ASSIGN_OR_RETURN(const size_t size_bytes, TensorBytes(dtype, shape));
   const int64_t count = static_cast<int64_t>(size_bytes / DTypeSize(dtype));
-  return AllocateBytes(dtype, std::move(shape), count, size_bytes);
+  return AllocateBytes(dtype, std::move(shape), count, size_bytes, arena);
 }
 
-Result<Tensor> Tensor::Copy(DType dtype, Shape shape, std::span<const std::byte> data) {
+Result<Tensor> Tensor::Adopt(DType dtype, Shape shape, std::span<std::byte> block,
+                             std::shared_ptr<TensorArena> arena) {
+  MLOS_ASSIGN_OR_RETURN(const int64_t count, ElementCount(shape));
+  if (dtype != DType::kBytes) {
+    MLOS_ASSIGN_OR_RETURN(const size_t wanted, TensorBytes(dtype, shape));
+    if (wanted != block.size()) {
+      return InvalidArgument("a " + std::string(DTypeName(dtype)) + " tensor of shape " + ShapeToString(shape) +
+                             " has " + std::to_string(wanted) + " bytes, the block " +
+                             std::to_string(block.size()));
+    }
+  }
+  Tensor t;
+  t.dtype_ = dtype;
+  t.shape_ = std::move(shape);
+  t.element_count_ = count;
+  t.size_bytes_ = block.size();
+  t.data_ = {block.data(), FreeDeleter{std::move(arena)}};
+  return t;
+}
+
+std::byte* Tensor::Release() {
+  size_bytes_ = 0;
+  element_count_ = 0;
+  shape_ = {0};
+  return data_.release();
+}
+
+Result<Tensor> Tensor::Copy(DType dtype, Shape shape, std::span<const std::byte> data,
+                            const std::shared_ptr<TensorArena>& arena) {
   if (dtype == DType::kBytes) {
     MLOS_RETURN_IF_ERROR(DecodeStrings({dtype, shape, data}).status());
   } else {
@@ -84,7 +125,7 @@ Result<Tensor> Tensor::Copy(DType dtype, Shape shape, std::span<const std::byte>
     }
   }
   MLOS_ASSIGN_OR_RETURN(const int64_t count, ElementCount(shape));
-  MLOS_ASSIGN_OR_RETURN(Tensor t, AllocateBytes(dtype, std::move(shape), count, data.size()));
+  MLOS_ASSIGN_OR_RETURN(Tensor t, AllocateBytes(dtype, std::move(shape), count, data.size(), arena));
   if (!data.empty()) std::memcpy(t.data_.get(), data.data(), data.size());
   return t;
 }

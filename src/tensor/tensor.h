@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "tensor/arena.h"
 #include "tensor/dtype.h"
 
 namespace mlos {
@@ -51,10 +52,14 @@ class Tensor {
   Tensor(const Tensor&) = delete;
   Tensor& operator=(const Tensor&) = delete;
 
-  // Uninitialised bytes for a fixed-size dtype.
-  static Result<Tensor> Allocate(DType dtype, Shape shape);
+  // Uninitialised bytes for a fixed-size dtype; from `arena` when that is not null and has room, else from the heap.
+  static Result<Tensor> Allocate(DType dtype, Shape shape, const std::shared_ptr<TensorArena>& arena = nullptr);
   // A copy of `data`, whose size must be what dtype and shape say (kBytes: the encoding above, checked).
-  static Result<Tensor> Copy(DType dtype, Shape shape, std::span<const std::byte> data);
+  static Result<Tensor> Copy(DType dtype, Shape shape, std::span<const std::byte> data,
+                             const std::shared_ptr<TensorArena>& arena = nullptr);
+  // Takes over a block of `arena`, whose size must be what dtype and shape say (kBytes: not looked into).
+  static Result<Tensor> Adopt(DType dtype, Shape shape, std::span<std::byte> block,
+                              std::shared_ptr<TensorArena> arena);
   template <typename T>
   static Result<Tensor> FromValues(DType dtype, Shape shape, std::span<const T> values) {
     return Copy(dtype, std::move(shape), std::as_bytes(values));
@@ -64,6 +69,11 @@ class Tensor {
   Tensor Clone() const;
   // The same bytes under another shape of equal element count.
   Status Reshape(Shape shape);
+
+  // Null when the bytes are on the heap.
+  const TensorArena* arena() const { return data_.get_deleter().arena.get(); }
+  // The tensor's block becomes the caller's, to give back to arena(); the tensor is empty afterwards.
+  std::byte* Release();
 
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
@@ -84,9 +94,11 @@ class Tensor {
 
  private:
   struct FreeDeleter {
+    std::shared_ptr<TensorArena> arena;  // null: the heap
     void operator()(std::byte* p) const;
   };
-  static Result<Tensor> AllocateBytes(DType dtype, Shape shape, int64_t element_count, size_t size_bytes);
+  static Result<Tensor> AllocateBytes(DType dtype, Shape shape, int64_t element_count, size_t size_bytes,
+                                      const std::shared_ptr<TensorArena>& arena = nullptr);
 
   DType dtype_ = DType::kInvalid;
   Shape shape_;

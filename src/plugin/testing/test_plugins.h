@@ -19,6 +19,7 @@ namespace mlos::plugin {
 
 // Where the build puts the plugins that users get, and one that breaks the rules.
 inline const std::filesystem::path kPluginDir = MLOS_PLUGIN_DIR;
+inline const std::filesystem::path kWorkerProgram = std::filesystem::path(MLOS_BINARY_DIR) / "bin" / "mlos-worker";
 inline std::filesystem::path HostileDir(const std::string& name) {
   return std::filesystem::path(MLOS_BINARY_DIR) / "tests" / "plugins" / name;
 }

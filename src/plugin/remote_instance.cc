@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/remote_instance.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+#include "plugin/input_check.h"
+
+namespace mlos::plugin {
+
+using worker::Waiter;
+
+namespace {
+
+constexpr size_t kMaxParked = 1024;
+constexpr uint32_t kMaxAttempts = 3;
+// How long after its deadline a worker may still answer that it passed.
+constexpr int64_t kLateNs = 100'000'000;
+// How long a worker may take to see that a request was cancelled before the host answers in its place.
+constexpr int64_t kCancelNs = 1'000'000'000;
+
+int64_t NowNs() { return Clock::Real().MonotonicNs(); }
+
+}  // namespace
+
+RemoteInstance::RemoteInstance(RemoteModel model, std::shared_ptr<worker::SharedArena> inputs)
+    : model_(std::move(model)), inputs_(std::move(inputs)), policy_(model_.settings.max_crashes) {}
+
+Result<std::unique_ptr<Instance>> RemoteInstance::Load(RemoteModel model) {
+  MLOS_ASSIGN_OR_RETURN(auto memory,
+                        os::SharedMemory::CreateReadOnlyForOthers("mlos-worker-input", model.settings.arena_bytes));
+  std::unique_ptr<RemoteInstance> instance(
+      new RemoteInstance(std::move(model), std::make_shared<worker::SharedArena>(std::move(memory))));
+  MLOS_ASSIGN_OR_RETURN(instance->wake_, os::WakeEvent::Create());
+  std::promise<Status> loaded;
+  std::future<Status> result = loaded.get_future();
+  instance->supervisor_ = std::thread([raw = instance.get(), promise = std::move(loaded)]() mutable {
+    raw->Supervise(std::move(promise));
+  });
+  MLOS_RETURN_IF_ERROR(result.get());
+  return std::unique_ptr<Instance>(std::move(instance));
+}
+
+RemoteInstance::~RemoteInstance() {
+  {
+    MutexLock lock(mu_);
+    while (open_calls_ > 0) idle_.Wait(mu_);
+  }
+  stopping_.store(true);
+  if (wake_) wake_->Set();
+  if (supervisor_.joinable()) supervisor_.join();
+}
+
+InstanceStats RemoteInstance::stats() const {
+  InstanceStats out;
+  out.calls_ok = ok_.load();
+  out.calls_failed = failed_.load();
+  out.busy_ns = busy_ns_.load();
+  MutexLock lock(mu_);
+  out.running = open_calls_;
+  out.pid = pid_;
+  out.restarts = restarts_;
+  if (link_ != nullptr) {
+    const worker::ControlHeader& header = link_->header();
+    out.tokens_prompt = header.tokens_prompt.load(std::memory_order_relaxed);
+    out.tokens_generated = header.tokens_generated.load(std::memory_order_relaxed);
+    out.private_bytes = header.private_bytes.load(std::memory_order_relaxed);
+  }
+  return out;
+}
+
+os::SandboxReport RemoteInstance::sandbox() const {
+  MutexLock lock(mu_);
+  return sandbox_;
+}
+
+Status RemoteInstance::health() const {
+  MutexLock lock(mu_);
+  if (state_ == State::kReady) return OkStatus();
+  return Unavailable(reason_);
+}
+
+void RemoteInstance::Run(Request request, std::unique_ptr<ResponseSink> sink) {
+  auto call = std::make_shared<RemoteCall>();
+  call->started_ns = NowNs();
+  Status admitted = Admit(&request, &call->digest);
+  call->request = std::move(request);
+  call->sink = std::move(sink);
+  {
+    MutexLock lock(mu_);
+    ++open_calls_;
+  }
+  if (!admitted.ok()) return Answer(call, std::move(admitted), {});
+  if (call->request.cancel) {
+    // Weak: a token may be kept long after its request.
+    call->listener = call->request.cancel->AddListener([this, weak = std::weak_ptr(call)] {
+      if (const CallPtr cancelled = weak.lock(); cancelled && !cancelled->claimed()) OnCancel(cancelled);
+    });
+  }
+  const bool generates = call->request.generation.has_value();
+  const auto link = Dispatch(call, generates ? Waiter::kSocket : Waiter::kNone);
+  if (link != nullptr && !generates) AwaitAnswer(*link, call);
+}
+
+Status RemoteInstance::Admit(Request* request, std::optional<RequestDigest>* digest) {
+  MLOS_RETURN_IF_ERROR(CheckRequest(interface_, *request));
+  if (quarantine_.active()) {
+    *digest = DigestOf(*request);
+    if (const auto death = quarantine_.Refusal(**digest)) {
+      return Unprocessable("this request is quarantined: it has ended the model's worker " +
+                           std::to_string(Quarantine::kLives) + " times (the last one " + *death +
+                           "); send other inputs");
+    }
+  }
+  return PlaceInputs(request);
+}
+
+Status RemoteInstance::PlaceInputs(Request* request) {
+  for (NamedTensor& input : request->inputs) {
+    const std::span<const std::byte> data = input.tensor.data();
+    if (data.empty() || input.tensor.arena() == inputs_.get()) continue;
+    MLOS_ASSIGN_OR_RETURN(Tensor copy, Tensor::Copy(input.tensor.dtype(), input.tensor.shape(), data, inputs_));
+    if (copy.arena() != inputs_.get()) {
+      return Unavailable("the shared memory for inputs is full (" + std::to_string(data.size()) +
+                         " bytes wanted for '" + input.name + "'): retry later");
+    }
+    input.tensor = std::move(copy);
+  }
+  return OkStatus();
+}
+
+std::shared_ptr<WorkerLink> RemoteInstance::Dispatch(const CallPtr& call, Waiter waiter) {
+  while (true) {
+    std::shared_ptr<WorkerLink> link;
+    Status refused;
+    {
+      MutexLock lock(mu_);
+      if (state_ == State::kReady) {
+        link = link_;
+      } else if (state_ == State::kGivenUp || parked_.size() >= kMaxParked || call->attempts >= kMaxAttempts) {
+        refused = Unavailable(reason_ + ": retry later");
+      } else {
+        parked_.push_back(call);
+        return nullptr;
+      }
+    }
+    if (link == nullptr) {
+      Answer(call, std::move(refused), {});
+      return nullptr;
+    }
+    Status submitted = link->Submit(call, waiter);
+    if (submitted.ok()) return link;
+    if (submitted.code() != Code::kFailedPrecondition) {
+      Answer(call, std::move(submitted), {});
+      return nullptr;
+    }
+    // The worker died a moment ago; the supervisor is about to say so.
+    MutexLock lock(mu_);
+    if (state_ == State::kReady && link_ == link) {
+      parked_.push_back(call);
+      return nullptr;
+    }
+  }
+}
+
+void RemoteInstance::AwaitAnswer(WorkerLink& link, const CallPtr& call) {
+  const int64_t deadline_ns = call->request.deadline_ns;
+  while (true) {
+    const int64_t now_ns = NowNs();
+    int64_t until_ns = now_ns + kCancelNs;
+    if (deadline_ns != 0) until_ns = std::min(until_ns, deadline_ns + kLateNs);
+    switch (link.WaitFor(*call, until_ns)) {
+      case WorkerLink::Outcome::kDone:
+        return TakeAnswer(link, call);
+      case WorkerLink::Outcome::kDead:
+        // The supervisor answers, or has the next worker run it.
+        return;
+      case WorkerLink::Outcome::kTimeout:
+        break;
+    }
+    const int64_t stop_ns = call->stop_ns.load();
+    const bool late = deadline_ns != 0 && NowNs() >= deadline_ns + kLateNs;
+    if (!late && (stop_ns == 0 || NowNs() < stop_ns + kCancelNs)) continue;
+    // The worker ends with it when it can; until then the call keeps its slot and its inputs.
+    const bool done = !link.Detach(*call);
+    link.Cancel(*call);
+    Answer(call, late ? DeadlineExceeded("the deadline passed while the model was running")
+                      : Cancelled("cancelled while the model was running"), {});
+    if (done) TakeAnswer(link, call);
+    return;
+  }
+}
+
+void RemoteInstance::OnCancel(const CallPtr& call) {
+  call->stop_ns.store(NowNs());
+  if (const auto link = Link(); link != nullptr) link->Cancel(*call);
+  // For one that waits for the next worker.
+  wake_->Set();
+}
+
+void RemoteInstance::TakeAnswer(WorkerLink& link, const CallPtr& call) {
+  auto taken = link.Take(call);
+  if (!taken) return;
+  if (!taken->ok()) return Answer(call, taken->status().WithContext("plugin '" + plugin_id() + "'"), {});
+  worker::DecodedResponse& decoded = taken->value();
+  answered_by_worker_.fetch_add(1, std::memory_order_relaxed);
+  if (call->digest) quarantine_.Clear(*call->digest);
+  decoded.response.text = std::move(call->text);
+  if (call->refused && decoded.status.ok()) decoded.status = Cancelled("the receiver of the text refused more");
+  const Generation* generation = call->request.generation ? &*call->request.generation : nullptr;
+  const size_t outputs = decoded.response.outputs.size();
+  if (decoded.status.ok() && generation == nullptr && outputs == 0 && !interface_.outputs.empty()) {
+    decoded.status = Internal("plugin '" + plugin_id() + "': the worker's answer has no outputs");
+  }
+  Answer(call, std::move(decoded.status), std::move(decoded.response));
+}
+
+void RemoteInstance::Answer(const CallPtr& call, Status status, Response response) {
+  if (!call->Claim()) return;
+  if (call->request.cancel) call->request.cancel->RemoveListener(call->listener);
+  const int64_t took_ns = NowNs() - call->started_ns;
+  response.timing.total_ns = took_ns;
+  (status.ok() ? ok_ : failed_).fetch_add(1, std::memory_order_relaxed);
+  busy_ns_.fetch_add(took_ns, std::memory_order_relaxed);
+  call->sink->OnDone(std::move(status), std::move(response));
+  // Notified under the lock: the destructor may run as soon as it is free.
+  MutexLock lock(mu_);
+  if (--open_calls_ == 0) idle_.NotifyAll();
+}
+
+}  // namespace mlos::plugin
