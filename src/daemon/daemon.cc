@@ -5,6 +5,7 @@
 
 #include "base/version.h"
 #include "model/catalog.h"
+#include "os/directory.h"
 #include "os/errors.h"
 #include "os/file.h"
 #include "os/memory_info.h"
@@ -60,7 +61,11 @@ Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, cons
   plugin::OpenOptions open{.log = LogOfPlugin, .plugin_options = PluginOptions(config, dirs.cache)};
   open.isolation = config.isolation == "process" ? plugin::Isolation::kProcess : plugin::Isolation::kNone;
   open.worker.program = config.worker_program;
-  if (config.weight_cache) open.worker.write_paths = {WeightCacheDir(config, dirs.cache)};
+  if (config.weight_cache) {
+    // A sandbox lets a worker write only into a folder that is there.
+    open.worker.write_paths = {WeightCacheDir(config, dirs.cache)};
+    MLOS_RETURN_IF_ERROR(os::MakeDirectories(open.worker.write_paths[0]));
+  }
   open.worker.arena_bytes = config.worker_arena_mb << 20;
   open.worker.hang_timeout = config.worker_hang_timeout;
   open.worker.stuck_timeout = config.worker_stuck_timeout;

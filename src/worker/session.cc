@@ -25,7 +25,7 @@ plugin::LoadOptions OptionsOf(const Load& load) {
   return out;
 }
 
-Result<os::SandboxSpec> SandboxOf(const Open& open, int socket) {
+Result<os::SandboxSpec> SandboxOf(const Open& open, std::vector<int> keep) {
   os::SandboxSpec spec;
   if (open.sandbox_mode > static_cast<uint32_t>(os::SandboxMode::kRequire)) {
     return InvalidArgument("there is no sandbox mode " + std::to_string(open.sandbox_mode));
@@ -35,7 +35,7 @@ Result<os::SandboxSpec> SandboxOf(const Open& open, int socket) {
   spec.read_paths.assign(open.read_paths.begin(), open.read_paths.end());
   spec.write_paths.assign(open.write_paths.begin(), open.write_paths.end());
   spec.device_paths.assign(open.device_paths.begin(), open.device_paths.end());
-  spec.keep_fds = {socket};
+  spec.keep_fds = std::move(keep);
   spec.limits.private_bytes = open.private_bytes;
   for (const std::string& name : open.sandbox_off) {
     const auto mechanism = os::FindMechanism(name);
@@ -107,12 +107,16 @@ Status Session::Greet() {
   return OkStatus();
 }
 
+std::vector<int> Session::OpenFiles() const {
+  return {channel_.fd(), parts_.control->fd().get(), parts_.input->fd().get(), parts_.output->memory().fd().get()};
+}
+
 Status Session::OpenPlugin() {
   MLOS_ASSIGN_OR_RETURN(const Channel::Incoming message, channel_.Receive(true));
   Open open;
   if (message.header.type != MessageType::kOpen) return InvalidArgument("wanted Open");
   MLOS_RETURN_IF_ERROR(Decode(message.payload, &open));
-  MLOS_ASSIGN_OR_RETURN(const os::SandboxSpec spec, SandboxOf(open, channel_.fd()));
+  MLOS_ASSIGN_OR_RETURN(const os::SandboxSpec spec, SandboxOf(open, OpenFiles()));
   const Result<os::SandboxReport> sandbox = os::EnterSandbox(spec);
   if (!sandbox.ok()) {
     Refuse(sandbox.status());

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "plugin/deadline_timer.h"
 #include "plugin/plugin_library.h"
@@ -25,6 +26,7 @@ class Session {
 
  private:
   Status Greet();
+  std::vector<int> OpenFiles() const;
   Status OpenPlugin();
   Status Handle(const Channel::Incoming& message);
   void Beat();
