@@ -64,7 +64,8 @@ Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, cons
   if (config.weight_cache) {
     // A sandbox lets a worker write only into a folder that is there.
     open.worker.write_paths = {WeightCacheDir(config, dirs.cache)};
-    MLOS_RETURN_IF_ERROR(os::MakeDirectories(open.worker.write_paths[0]));
+    const Status made = os::MakeDirectories(open.worker.write_paths[0]);
+    if (!made.ok()) spdlog::warn("weights are not cached: {}", made.message());
   }
   open.worker.arena_bytes = config.worker_arena_mb << 20;
   open.worker.hang_timeout = config.worker_hang_timeout;
