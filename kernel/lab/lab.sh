@@ -61,8 +61,8 @@ lab_build_debug() {
     mv "$dir/linux-source-6.1" "$dir/src"
     rm "$deb"
   fi
-  make -C "$dir/src" -s tinyconfig
-  (cd "$dir/src" && scripts/kconfig/merge_config.sh -m .config "$OLDPWD/kernel/lab/base.config" "$OLDPWD/kernel/lab/debug.config" >/dev/null)
+  make -C "$dir/src" -s tinyconfig >/dev/null 2>&1
+  (cd "$dir/src" && scripts/kconfig/merge_config.sh -m .config "$OLDPWD/kernel/lab/base.config" "$OLDPWD/kernel/lab/debug.config" >/dev/null 2>&1)
   make -C "$dir/src" -s olddefconfig
   while read -r line; do
     grep -qx -- "$line" "$dir/src/.config" || lab_die "the kernel's configuration dropped $line"
