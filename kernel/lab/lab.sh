@@ -101,6 +101,27 @@ lab_build_tests() {
   done
 }
 
+# The conformance suite of the backend interface, on the module this time: the program of the user-space build with its libraries.
+lab_add_backend_test() {
+  local root=$1 program=build/release/tests/resources_test lib
+  cp "$program" "$root/bin/backend_suite"
+  ldd "$program" | grep -o '/[^ ]*' | while read -r lib; do
+    mkdir -p "$root$(dirname "$lib")"
+    cp -L "$lib" "$root$lib"
+  done
+  cat >"$root/tests/backend_test" <<'TEXT'
+#!/bin/sh
+# A skipped test means that the module was not used.
+out=$(/bin/backend_suite --gtest_filter='All/BackendTest.*/Kernel' 2>&1)
+rc=$?
+echo "$out" | grep -q SKIPPED && rc=1
+[ $rc = 0 ] || echo "$out"
+echo "$([ $rc = 0 ] && echo ok || echo not ok) 1 - backend conformance: $(echo "$out" | grep -c '  OK ') tests on the module"
+exit $rc
+TEXT
+  chmod +x "$root/tests/backend_test"
+}
+
 # lab_boot SERIES LOG [TEST...]: a machine of four CPUs and two memory nodes, in software. 0 when every test passed and the
 # kernel did not complain.
 lab_boot() {
@@ -113,6 +134,7 @@ lab_boot() {
   cp "$LAB_OUT/$series/drivers/misc/mlos/mlos_ml.ko" "$root/"
   echo "sim_gpus=1 sim_gpu_mb=64" >"$root/parameters"
   for test in "$@"; do cp "$LAB_OUT/tests/$test" "$root/tests/"; done
+  lab_add_backend_test "$root"
   (cd "$root" && find . | cpio -o -H newc --quiet) >"$LAB_OUT/$series/initrd"
   timeout 900 qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp 4 -m 1024 -display none -nodefaults -no-reboot \
     -serial stdio -device isa-debug-exit,iobase=0xf4,iosize=0x04 -kernel "$vmlinux" -initrd "$LAB_OUT/$series/initrd" \

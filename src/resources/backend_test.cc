@@ -175,7 +175,7 @@ TEST_P(BackendTest, TheThreadsNamedAreRaisedNotTheCaller) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BackendTest, testing::Values(Kind::kUserspace, Kind::kKernel),
-                         [](const auto& info) { return info.param == Kind::kUserspace ? "Userspace" : "Kernel"; });
+                         [](const auto& kind) { return kind.param == Kind::kUserspace ? "Userspace" : "Kernel"; });
 
 TEST(OpenBackendTest, WithoutTheDeviceSaysWhyAndWorks) {
   const std::unique_ptr<Backend> backend = OpenBackend("/nonexistent/mlos-ml");

@@ -2,4 +2,5 @@
 # ./dev kernel-test [--kernel 6.1|6.12|debug|all]: the kernel module in virtual machines.
 step apt "system packages" || exit 1
 step kernel_lab "emulator and kernel of the module's tests" || exit 1
+build_preset release resources_test
 kernel/lab/run "$@"
