@@ -72,7 +72,8 @@ class RemoteInstance final : public Instance {
   std::optional<std::string> ReadMessages();
   std::optional<std::string> Tick();
   bool TickCall(const CallPtr& call, int64_t now_ns);
-  void BuryWorker(const std::string& reason);
+  // `reason` is empty when it died by itself. Answers how it died.
+  std::string BuryWorker(const std::string& reason);
   void DropLateParked();
   void GiveUp(const std::string& reason);
   bool SleepUntil(int64_t at_ns);

@@ -35,7 +35,7 @@ void RemoteInstance::Supervise(std::promise<Status> loaded) {
     std::string reason = Serve();
     if (stopping_.load()) break;
     const bool fruitful = answered_by_worker_.exchange(0) > 0;
-    BuryWorker(reason);
+    reason = BuryWorker(reason);
     std::optional<int64_t> wait_ns = policy_.OnDeath(NowNs(), fruitful);
     while (wait_ns) {
       if (!SleepUntil(NowNs() + *wait_ns)) return;
@@ -196,7 +196,7 @@ bool RemoteInstance::TickCall(const CallPtr& call, int64_t now_ns) {
   return true;
 }
 
-void RemoteInstance::BuryWorker(const std::string& reason) {
+std::string RemoteInstance::BuryWorker(const std::string& reason) {
   std::shared_ptr<WorkerLink> link;
   const int64_t pid = process_->pid();
   std::string death;
@@ -237,6 +237,7 @@ void RemoteInstance::BuryWorker(const std::string& reason) {
   }
   Log(LogLevel::kWarning, "worker " + std::to_string(pid) + " " + death + "; " + std::to_string(failed) +
                               " requests failed, " + std::to_string(again) + " wait for the next one");
+  return death;
 }
 
 void RemoteInstance::DropLateParked() {
@@ -261,7 +262,7 @@ void RemoteInstance::DropLateParked() {
 
 void RemoteInstance::GiveUp(const std::string& reason) {
   const std::string text = "the model was given up after its worker died " + std::to_string(policy_.fruitless()) +
-                           " times without answering; the last one " + (reason.empty() ? "died" : reason) +
+                           " times without answering; the last one " + reason +
                            "; register it again to try anew";
   std::deque<CallPtr> parked;
   {

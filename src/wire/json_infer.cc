@@ -96,7 +96,7 @@ class Decoder {
     const auto same = [&](const NamedTensor& input) { return input.name == spec.name; };
     if (std::ranges::any_of(body_.inputs, same))
       return InvalidArgument("input '" + spec.name + "' is given twice");
-    MLOS_ASSIGN_OR_RETURN(Tensor tensor, DecodeTensor(cursor_, spec));
+    MLOS_ASSIGN_OR_RETURN(Tensor tensor, DecodeTensor(cursor_, spec, model_.input_arena));
     body_.inputs.push_back({spec.name, std::move(tensor)});
     return OkStatus();
   }
@@ -282,7 +282,7 @@ Result<InferBody> DecodeInferJson(std::string_view body, const ModelInterface& m
 Result<InferBody> DecodeInferBytes(std::string_view body, const ModelInterface& model) {
   const TensorSpec* spec = SoleInput(model);
   if (spec == nullptr) return Unprocessable("a binary body needs a model with one input; " + Accepted(model));
-  MLOS_ASSIGN_OR_RETURN(Tensor tensor, TensorFromBytes(*spec, body, nullptr));
+  MLOS_ASSIGN_OR_RETURN(Tensor tensor, TensorFromBytes(*spec, body, nullptr, model.input_arena));
   InferBody out;
   out.inputs.push_back({spec->name, std::move(tensor)});
   return out;

@@ -28,8 +28,9 @@ size_t FirstCapacity(const TensorSpec& spec, size_t text_bytes) {
 // The values of one tensor as they come, in memory that becomes the tensor when its size was guessed right.
 class ElementBuffer {
  public:
-  ElementBuffer(const TensorSpec& spec, size_t text_bytes)
+  ElementBuffer(const TensorSpec& spec, size_t text_bytes, std::shared_ptr<TensorArena> arena)
       : dtype_(spec.dtype),
+        arena_(std::move(arena)),
         parse_(RunParserFor(spec.dtype)),
         first_capacity_(FirstCapacity(spec, text_bytes)) {}
 
@@ -60,7 +61,7 @@ class ElementBuffer {
       return Tensor::Copy(dtype_, std::move(shape), std::as_bytes(std::span(strings_)));
     }
     if (count_ != capacity_) {
-      return Tensor::Copy(dtype_, std::move(shape), tensor_.data().first(count_ * DTypeSize(dtype_)));
+      return Tensor::Copy(dtype_, std::move(shape), tensor_.data().first(count_ * DTypeSize(dtype_)), arena_);
     }
     MLOS_RETURN_IF_ERROR(tensor_.Reshape(std::move(shape)));
     return std::move(tensor_);
@@ -69,7 +70,7 @@ class ElementBuffer {
  private:
   Status Grow() {
     const size_t wanted = capacity_ == 0 ? first_capacity_ : capacity_ * 2;
-    MLOS_ASSIGN_OR_RETURN(Tensor bigger, Tensor::Allocate(dtype_, {static_cast<int64_t>(wanted)}));
+    MLOS_ASSIGN_OR_RETURN(Tensor bigger, Tensor::Allocate(dtype_, {static_cast<int64_t>(wanted)}, arena_));
     if (count_ > 0) std::memcpy(bigger.data().data(), tensor_.data().data(), count_ * DTypeSize(dtype_));
     tensor_ = std::move(bigger);
     capacity_ = wanted;
@@ -98,6 +99,7 @@ class ElementBuffer {
   }
 
   const DType dtype_;
+  const std::shared_ptr<TensorArena> arena_;
   const RunParser parse_;  // null: BYTES
   const size_t first_capacity_;
   Tensor tensor_;
@@ -109,8 +111,8 @@ class ElementBuffer {
 // Walks the brackets and checks that the nesting is a box.
 class NestedReader {
  public:
-  NestedReader(JsonCursor& cursor, const TensorSpec& spec)
-      : cursor_(cursor), spec_(spec), values_(spec, cursor.remaining()) {
+  NestedReader(JsonCursor& cursor, const TensorSpec& spec, const std::shared_ptr<TensorArena>& arena)
+      : cursor_(cursor), spec_(spec), values_(spec, cursor.remaining(), arena) {
     sizes_.fill(kUnknown);
   }
 
@@ -244,14 +246,14 @@ Status CheckDatatype(const TensorSpec& spec, const std::string& name) {
 }
 
 // The object form. Values are read where they stand; whether they fit a shape that may come later is decided at the end.
-Result<Tensor> DecodeObject(JsonCursor& cursor, const TensorSpec& spec) {
+Result<Tensor> DecodeObject(JsonCursor& cursor, const TensorSpec& spec, const std::shared_ptr<TensorArena>& arena) {
   std::optional<NestedReader> values;
   Shape nested;
   std::optional<std::string> bytes;
   std::optional<Shape> shape;
   MLOS_RETURN_IF_ERROR(cursor.ForEachMember([&](const std::string& key) -> Status {
     if (key == "data") {
-      values.emplace(cursor, spec);
+      values.emplace(cursor, spec, arena);
       MLOS_ASSIGN_OR_RETURN(nested, values->Read());
     } else if (key == "b64") {
       std::string text;
@@ -274,7 +276,7 @@ Result<Tensor> DecodeObject(JsonCursor& cursor, const TensorSpec& spec) {
   if (values.has_value() == bytes.has_value()) {
     return Unprocessable("input '" + spec.name + "': an object has either 'data' or 'b64'");
   }
-  if (bytes) return TensorFromBytes(spec, *bytes, shape ? &*shape : nullptr);
+  if (bytes) return TensorFromBytes(spec, *bytes, shape ? &*shape : nullptr, arena);
   if (!shape) {
     MLOS_ASSIGN_OR_RETURN(Shape fitted, Fit(spec, nested));
     return values->Take(std::move(fitted));
@@ -291,18 +293,19 @@ Result<Tensor> DecodeObject(JsonCursor& cursor, const TensorSpec& spec) {
 
 }  // namespace
 
-Result<Tensor> DecodeTensor(JsonCursor& cursor, const TensorSpec& spec) {
+Result<Tensor> DecodeTensor(JsonCursor& cursor, const TensorSpec& spec, const std::shared_ptr<TensorArena>& arena) {
   if (cursor.Peek() == '{') {
     // A BYTES scalar may be {"b64": ...} too; the object form reads it alike.
-    return DecodeObject(cursor, spec);
+    return DecodeObject(cursor, spec, arena);
   }
-  NestedReader reader(cursor, spec);
+  NestedReader reader(cursor, spec, arena);
   MLOS_ASSIGN_OR_RETURN(const Shape sent, reader.Read());
   MLOS_ASSIGN_OR_RETURN(Shape shape, Fit(spec, sent));
   return reader.Take(std::move(shape));
 }
 
-Result<Tensor> TensorFromBytes(const TensorSpec& spec, std::string_view bytes, const Shape* shape) {
+Result<Tensor> TensorFromBytes(const TensorSpec& spec, std::string_view bytes, const Shape* shape,
+                               const std::shared_ptr<TensorArena>& arena) {
   if (spec.dtype == DType::kBytes) {
     if (shape == nullptr) return TensorFromTexts(spec, {std::string(bytes)});
     MLOS_ASSIGN_OR_RETURN(Shape fitted, FitShape(spec, *shape));
@@ -330,7 +333,7 @@ Result<Tensor> TensorFromBytes(const TensorSpec& spec, std::string_view bytes, c
                            " of a BOOL is neither 0 nor 1");
     }
   }
-  return Tensor::Copy(spec.dtype, std::move(fitted), std::as_bytes(std::span(bytes)));
+  return Tensor::Copy(spec.dtype, std::move(fitted), std::as_bytes(std::span(bytes)), arena);
 }
 
 Result<Tensor> TensorFromTexts(const TensorSpec& spec, const std::vector<std::string>& texts) {

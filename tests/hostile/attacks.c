@@ -69,10 +69,14 @@ static void attack_hang(const char* argument, char* outcome, size_t size) {
   }
 }
 
+/* For ever, or for so many milliseconds. */
 static void attack_sleep(const char* argument, char* outcome, size_t size) {
-  (void)argument;
-  (void)outcome;
-  (void)size;
+  const long ms = strtol(argument, NULL, 10);
+  const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+  if (ms > 0) {
+    tell(outcome, size, nanosleep(&time, NULL) == 0);
+    return;
+  }
   for (;;) pause();
 }
 

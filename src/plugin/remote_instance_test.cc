@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+// Workers that die, hang, stop and lie: the attacker plugin (tests/hostile) behind RemoteInstance.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <thread>
+
+#include "base/clock.h"
+#include "plugin/testing/test_plugins.h"
+
+namespace mlos::plugin {
+namespace {
+
+using ::testing::HasSubstr;
+
+Request Attack(const std::string& name, const std::string& argument = "") {
+  Request request;
+  const std::vector<std::string> words = {name, argument};
+  request.inputs.push_back({"attack", Tensor::FromStrings({2}, words).value()});
+  return request;
+}
+
+class RemoteInstanceTest : public ::testing::Test {
+ protected:
+  void Open(WorkerSettings settings = {}, const std::string& plugin = "attacker") {
+    OpenOptions options;
+    options.isolation = Isolation::kProcess;
+    options.worker = std::move(settings);
+    options.worker.program = kWorkerProgram;
+    options.log = [this](LogLevel, const std::string&, std::string_view text) {
+      const std::lock_guard lock(mu_);
+      log_ += std::string(text) + "\n";
+    };
+    const auto dir = plugin == "attacker" ? HostileDir("attacker") : kPluginDir;
+    std::vector<Status> errors;
+    auto registry = PluginRegistry::Open({dir}, options, &errors);
+    ASSERT_TRUE(registry.ok()) << registry.status().ToString();
+    ASSERT_TRUE(plugin != "attacker" || errors.empty()) << errors[0].ToString();
+    registry_ = std::move(*registry);
+    LoadOptions load;
+    load.package_dir = folder_.path();
+    load.model_path = folder_.Write("model.txt", plugin == "attacker" ? "attacker 1\n" : model_);
+    load.format = plugin;
+    auto instance = registry_->Load(plugin, load);
+    ASSERT_TRUE(instance.ok()) << instance.status().ToString();
+    instance_ = std::move(*instance);
+  }
+
+  Status Ask(Request request) {
+    const auto answer = RunAndWait(*instance_, std::move(request));
+    EXPECT_EQ(answer->times(), 1);
+    return answer->Wait();
+  }
+  // Starts the call on a thread of its own.
+  std::shared_ptr<Answer> Start(Request request) {
+    auto answer = std::make_shared<Answer>();
+    threads_.emplace_back([this, answer, r = std::make_shared<Request>(std::move(request))] {
+      instance_->Run(std::move(*r), std::make_unique<AnswerSink>(answer));
+    });
+    return answer;
+  }
+  void AwaitRunning(uint32_t count) {
+    while (instance_->stats().running < count) std::this_thread::yield();
+  }
+  void TearDown() override {
+    for (std::thread& thread : threads_) thread.join();
+    instance_.reset();
+  }
+  std::string log() {
+    const std::lock_guard lock(mu_);
+    return log_;
+  }
+
+  const TemporaryFolder folder_;
+  std::string model_ = "echo 1\ninput x FP32 batch 3\n";
+  std::mutex mu_;
+  std::string log_;
+  std::vector<std::thread> threads_;
+  std::unique_ptr<PluginRegistry> registry_;
+  std::unique_ptr<Instance> instance_;
+};
+
+TEST_F(RemoteInstanceTest, RunsInAnotherProcess) {
+  Open();
+  EXPECT_GT(instance_->stats().pid, 0);
+  EXPECT_NE(instance_->stats().pid, getpid());
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+  EXPECT_TRUE(instance_->health().ok());
+}
+
+class DeadlyRequestTest : public RemoteInstanceTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(DeadlyRequestTest, FailsAloneAndTheWorkerComesBack) {
+  Open();
+  const int64_t pid = instance_->stats().pid;
+  const Status status = Ask(Attack(GetParam()));
+  EXPECT_EQ(status.code(), Code::kUnavailable) << status.ToString();
+  EXPECT_THAT(status.message(), HasSubstr("plugin 'attacker'"));
+  EXPECT_THAT(status.message(), HasSubstr("retry"));
+  const int64_t before_ns = Clock::Real().MonotonicNs();
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+  EXPECT_LT(Clock::Real().MonotonicNs() - before_ns, 5'000'000'000);
+  EXPECT_NE(instance_->stats().pid, pid);
+  EXPECT_EQ(instance_->stats().restarts, 1U);
+  EXPECT_TRUE(instance_->health().ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(Attacks, DeadlyRequestTest, ::testing::Values("segfault", "abort", "exit", "deep_stack"));
+
+TEST_F(RemoteInstanceTest, OnlyWhatRanFailsWhenTheWorkerIsKilled) {
+  Open();
+  const auto running = Start(Attack("sleep", "60000"));
+  AwaitRunning(1);
+  // A request that has been answered says that the sleeper's has begun: one thread takes them in order.
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+  ASSERT_EQ(kill(static_cast<pid_t>(instance_->stats().pid), SIGKILL), 0);
+  EXPECT_EQ(running->Wait().code(), Code::kUnavailable);
+  EXPECT_THAT(running->Wait().message(), HasSubstr("signal 9"));
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(Ask(Attack("none")).ok());
+  EXPECT_THAT(log(), HasSubstr("1 requests failed"));
+}
+
+TEST_F(RemoteInstanceTest, UnderLoadNoRequestFailsThatWasNotRunning) {
+  Open();
+  std::atomic<int> good = 0;
+  std::atomic<int> unavailable = 0;
+  std::atomic<int> other = 0;
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back([&, i] {
+      for (int n = 0; !stop; ++n) {
+        const Status status = Ask(Attack("none", std::to_string(i * 1'000'000 + n)));
+        ++(status.ok() ? good : status.code() == Code::kUnavailable ? unavailable : other);
+      }
+    });
+  }
+  for (int kills = 0; kills < 3; ++kills) {
+    const int before = good;
+    while (good < before + 20) std::this_thread::yield();
+    kill(static_cast<pid_t>(instance_->stats().pid), SIGKILL);
+    while (instance_->stats().restarts < static_cast<uint64_t>(kills + 1)) std::this_thread::yield();
+  }
+  const int before = good;
+  while (good < before + 20) std::this_thread::yield();
+  stop = true;
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(other, 0);
+  EXPECT_LE(unavailable, 3 * 4);
+}
+
+TEST_F(RemoteInstanceTest, RefusesARequestThatEndedItsWorkerTwice) {
+  Open();
+  EXPECT_EQ(Ask(Attack("segfault")).code(), Code::kUnavailable);
+  EXPECT_EQ(Ask(Attack("segfault")).code(), Code::kUnavailable);
+  const Status third = Ask(Attack("segfault"));
+  EXPECT_EQ(third.code(), Code::kUnprocessable);
+  EXPECT_THAT(third.message(), HasSubstr("quarantined"));
+  EXPECT_THAT(third.message(), HasSubstr("2 times"));
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+  EXPECT_EQ(instance_->stats().restarts, 2U);
+}
+
+TEST_F(RemoteInstanceTest, ARequestThatStoodBesideADeadlyOneComesFree) {
+  Open();
+  const auto innocent = Start(Attack("sleep", "700"));
+  AwaitRunning(1);
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+  EXPECT_EQ(Ask(Attack("segfault")).code(), Code::kUnavailable);
+  EXPECT_EQ(innocent->Wait().code(), Code::kUnavailable);
+  EXPECT_TRUE(Ask(Attack("sleep", "700")).ok());
+}
+
+TEST_F(RemoteInstanceTest, GivesUpAModelWhoseWorkerDiesAgainAndAgain) {
+  WorkerSettings settings;
+  settings.max_crashes = 3;
+  Open(settings);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Ask(Attack("abort", std::to_string(i))).code(), Code::kUnavailable);
+  while (instance_->health().message().find("given up") == std::string::npos) std::this_thread::yield();
+  EXPECT_THAT(instance_->health().message(), HasSubstr("signal 6"));
+  const Status status = Ask(Attack("none"));
+  EXPECT_EQ(status.code(), Code::kUnavailable);
+  EXPECT_THAT(status.message(), HasSubstr("given up after its worker died 3 times"));
+}
+
+TEST_F(RemoteInstanceTest, StartsAWorkerAgainThatWasStopped) {
+  WorkerSettings settings;
+  settings.hang_timeout = std::chrono::milliseconds(400);
+  Open(settings);
+  ASSERT_EQ(kill(static_cast<pid_t>(instance_->stats().pid), SIGSTOP), 0);
+  const Status status = Ask(Attack("none"));
+  // It had not begun: the next worker runs it.
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  EXPECT_EQ(instance_->stats().restarts, 1U);
+  EXPECT_THAT(log(), HasSubstr("no sign of life"));
+}
+
+TEST_F(RemoteInstanceTest, ALongRequestIsNoHang) {
+  WorkerSettings settings;
+  settings.hang_timeout = std::chrono::milliseconds(200);
+  Open(settings);
+  EXPECT_TRUE(Ask(Attack("sleep", "1000")).ok());
+  EXPECT_EQ(instance_->stats().restarts, 0U);
+}
+
+TEST_F(RemoteInstanceTest, EndsAWorkerWhoseRequestDoesNotStop) {
+  WorkerSettings settings;
+  settings.stuck_timeout = std::chrono::milliseconds(300);
+  Open(settings);
+  Request request = Attack("hang");
+  request.deadline_ns = Clock::Real().MonotonicNs() + 50'000'000;
+  EXPECT_EQ(Ask(std::move(request)).code(), Code::kDeadlineExceeded);
+  while (instance_->stats().restarts == 0) std::this_thread::yield();
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+}
+
+TEST_F(RemoteInstanceTest, AnswersInTimeWhenAStoppedWorkerDoesNot) {
+  Open();
+  ASSERT_EQ(kill(static_cast<pid_t>(instance_->stats().pid), SIGSTOP), 0);
+  Request request = Attack("none");
+  request.deadline_ns = Clock::Real().MonotonicNs() + 50'000'000;
+  EXPECT_EQ(Ask(std::move(request)).code(), Code::kDeadlineExceeded);
+  kill(static_cast<pid_t>(instance_->stats().pid), SIGCONT);
+}
+
+TEST_F(RemoteInstanceTest, SaysHowAWorkerDiedThatLoads) {
+  Open();
+  LoadOptions load;
+  load.package_dir = folder_.path();
+  load.model_path = folder_.Write("bad.txt", "attacker 1\nat_load segfault\n");
+  const Status status = registry_->Load("attacker", load).status();
+  EXPECT_EQ(status.code(), Code::kInternal);
+  EXPECT_THAT(status.message(), HasSubstr("was killed by signal 11"));
+  EXPECT_THAT(status.message(), HasSubstr("while loading the model"));
+}
+
+TEST_F(RemoteInstanceTest, LeavesNoProcessBehind) {
+  Open();
+  const auto pid = static_cast<pid_t>(instance_->stats().pid);
+  instance_.reset();
+  EXPECT_EQ(kill(pid, 0), -1);
+  EXPECT_EQ(errno, ESRCH);
+}
+
+TEST_F(RemoteInstanceTest, RefusesInputsForWhichThereIsNoSharedMemory) {
+  WorkerSettings settings;
+  settings.arena_bytes = 1 << 20;
+  Open(settings, "echo");
+  Request large;
+  large.inputs.push_back({"x", Tensor::Allocate(DType::kFp32, {100'000, 3}).value()});
+  const Status status = Ask(std::move(large));
+  EXPECT_EQ(status.code(), Code::kUnavailable);
+  EXPECT_THAT(status.message(), HasSubstr("shared memory for inputs is full"));
+  Request small;
+  small.inputs.push_back(Floats("x", {1, 3}, {1, 2, 3}));
+  EXPECT_TRUE(Ask(std::move(small)).ok());
+}
+
+TEST_F(RemoteInstanceTest, RefusesOutputsForWhichThereIsNoSharedMemory) {
+  WorkerSettings settings;
+  settings.arena_bytes = 1 << 20;
+  Open(settings, "echo");
+  std::vector<std::shared_ptr<Answer>> kept;
+  // Answers that nobody drops keep their place; 600 kB fit once.
+  for (int i = 0; i < 2; ++i) {
+    Request request;
+    request.inputs.push_back({"x", Tensor::Allocate(DType::kFp32, {50'000, 3}).value()});
+    kept.push_back(RunAndWait(*instance_, std::move(request)));
+  }
+  EXPECT_TRUE(kept[0]->Wait().ok());
+  EXPECT_EQ(kept[1]->Wait().code(), Code::kUnavailable);
+  EXPECT_THAT(kept[1]->Wait().message(), HasSubstr("memory for outputs is full"));
+  kept.clear();
+  Request again;
+  again.inputs.push_back({"x", Tensor::Allocate(DType::kFp32, {50'000, 3}).value()});
+  EXPECT_TRUE(Ask(std::move(again)).ok());
+}
+
+TEST_F(RemoteInstanceTest, TensorsTravelWithoutACopy) {
+  Open({}, "echo");
+  const auto& arena = instance_->interface().input_arena;
+  ASSERT_NE(arena, nullptr);
+  Tensor input = Tensor::Allocate(DType::kFp32, {1, 3}, arena).value();
+  EXPECT_EQ(input.arena(), arena.get());
+  std::ranges::fill(input.As<float>(), 7.0F);
+  Request request;
+  request.inputs.push_back({"x", std::move(input)});
+  const auto answer = RunAndWait(*instance_, std::move(request));
+  ASSERT_TRUE(answer->Wait().ok());
+  EXPECT_NE(answer->response().outputs[0].tensor.arena(), nullptr);
+  EXPECT_EQ(answer->response().outputs[0].tensor.As<float>()[2], 7.0F);
+}
+
+TEST_F(RemoteInstanceTest, AnswersOutliveTheModel) {
+  Open({}, "echo");
+  Request request;
+  request.inputs.push_back(Floats("x", {1, 3}, {1, 2, 3}));
+  const auto answer = RunAndWait(*instance_, std::move(request));
+  instance_.reset();
+  EXPECT_EQ(answer->response().outputs[0].tensor.As<float>()[1], 2.0F);
+}
+
+TEST_F(RemoteInstanceTest, CarriesATextThatIsLongerThanASlot) {
+  model_ = "echo 1\ngenerate\n";
+  Open({}, "echo");
+  Request request;
+  request.generation.emplace();
+  for (int i = 0; i < 50'000; ++i) request.generation->prompt += "word ";
+  const std::string prompt = request.generation->prompt;
+  const auto answer = RunAndWait(*instance_, std::move(request));
+  ASSERT_TRUE(answer->Wait().ok()) << answer->Wait().ToString();
+  EXPECT_EQ(answer->response().text, prompt);
+}
+
+TEST_F(RemoteInstanceTest, EstimatesInAWorker) {
+  Open({}, "echo");
+  LoadOptions load;
+  load.model_path = folder_.path() / "model.txt";
+  const auto estimate = registry_->EstimateModel("echo", load);
+  ASSERT_TRUE(estimate.ok()) << estimate.status().ToString();
+  EXPECT_GT(estimate->private_bytes, 0U);
+}
+
+TEST(WorkerProgramTest, IsNamedWhenItIsNotThere) {
+  OpenOptions options;
+  options.isolation = Isolation::kProcess;
+  options.worker.program = "/nowhere/mlos-worker";
+  const Status status = PluginRegistry::Open({kPluginDir}, options, nullptr).status();
+  EXPECT_EQ(status.code(), Code::kNotFound);
+  EXPECT_THAT(status.message(), HasSubstr("/nowhere/mlos-worker"));
+}
+
+}  // namespace
+}  // namespace mlos::plugin
