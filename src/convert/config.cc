@@ -75,9 +75,12 @@ class ConfigReader {
       if (element.get_string().get(text) == simdjson::SUCCESS) entry->texts.emplace_back(text);
       if (int64_t integer = 0; element.get_int64().get(integer) == simdjson::SUCCESS)
         entry->integers.push_back(integer);
+      if (double number = 0; element.get_double().get(number) == simdjson::SUCCESS)
+        entry->numbers.push_back(number);
     }
     if (entry->texts.size() != array.size()) entry->texts.clear();
     if (entry->integers.size() != array.size()) entry->integers.clear();
+    if (entry->numbers.size() != array.size()) entry->numbers.clear();
   }
 };
 
@@ -156,6 +159,14 @@ Result<std::vector<int64_t>> Config::Ints(std::string_view key, std::vector<int6
                   "whole numbers from " + std::to_string(minimum) + " to " + std::to_string(maximum));
   }
   return values;
+}
+
+Result<std::vector<double>> Config::Numbers(std::string_view key) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return std::vector<double>{};
+  if (entry->kind != Entry::Kind::kList || (entry->numbers.empty() && !entry->empty))
+    return Refuse(key, *entry, "a list of numbers");
+  return entry->numbers;
 }
 
 Result<Config> Config::Object(std::string_view key) const {

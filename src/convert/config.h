@@ -33,6 +33,8 @@ class Config {
   // A list of whole numbers; a number alone is a list of one.
   Result<std::vector<int64_t>> Ints(std::string_view key, std::vector<int64_t> fallback, int64_t minimum,
                                     int64_t maximum) const;
+  // A list of numbers; absent = empty.
+  Result<std::vector<double>> Numbers(std::string_view key) const;
   // A nested object; an absent one is an empty one. Messages name its keys as they stand in it.
   Result<Config> Object(std::string_view key) const;
 
@@ -52,6 +54,7 @@ class Config {
     std::string text;                // of a string
     std::vector<std::string> texts;  // the strings of a list that holds nothing else
     std::vector<int64_t> integers;   // of a list that holds nothing else
+    std::vector<double> numbers;     // of a list that holds nothing else
     bool empty = true;               // of a list or object
     std::string json;                // as it stands in the file, for messages
     std::shared_ptr<const Config> object;
