@@ -33,7 +33,7 @@ struct Config {
   int64_t keep_alive_ns = 300'000'000'000;       // infer/keep_alive.h; negative = for ever
   std::chrono::milliseconds load_timeout{60'000};  // how long a request waits for memory
   std::vector<std::string> preload;              // model ids, loaded at start
-  std::string isolation = "none";  // none, process: where models run that do not say otherwise
+  std::string isolation = "process";  // none, process: where models run that do not say otherwise
 
   // workers
   std::filesystem::path worker_program;  // empty: beside the program, then where packages put it

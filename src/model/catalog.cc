@@ -8,7 +8,7 @@
 namespace mlos::model {
 namespace {
 
-constexpr int kSchemaVersion = 2;
+constexpr int kSchemaVersion = 3;
 // "mlOS" in ASCII: tells our file from any other SQLite database.
 constexpr int kApplicationId = 0x6D6C4F53;
 
@@ -49,7 +49,8 @@ class SqliteCatalog final : public Catalog {
           "PRAGMA user_version = 1;"
           "COMMIT"));
     }
-    return tables == 0 || version == 1 ? MigrateFrom1Locked() : OkStatus();
+    if (tables == 0 || version == 1) MLOS_RETURN_IF_ERROR(MigrateFrom1Locked());
+    return tables == 0 || version < 3 ? MigrateFrom2Locked() : OkStatus();
   }
 
   Status MigrateFrom1Locked() MLOS_REQUIRES(mu_) {
@@ -62,10 +63,18 @@ class SqliteCatalog final : public Catalog {
         "COMMIT");
   }
 
+  Status MigrateFrom2Locked() MLOS_REQUIRES(mu_) {
+    return ExecuteLocked(
+        "BEGIN IMMEDIATE;"
+        "ALTER TABLE model ADD COLUMN isolation TEXT NOT NULL DEFAULT '';"
+        "PRAGMA user_version = 3;"
+        "COMMIT");
+  }
+
   Status Put(const Registration& r) override {
     MutexLock lock(mu_);
     MLOS_ASSIGN_OR_RETURN(const Statement s,
-                          CompileLocked("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+                          CompileLocked("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     const std::string* texts[] = {&r.id,        &r.path,       &r.plugin_id, &r.execution_format,
                                   &r.framework, &r.description};
     int column = 1;
@@ -76,6 +85,7 @@ class SqliteCatalog final : public Catalog {
     // Left out, it is NULL.
     if (r.keep_alive_ns) sqlite3_bind_int64(s.get(), column, *r.keep_alive_ns);
     sqlite3_bind_int(s.get(), ++column, r.pinned ? 1 : 0);
+    sqlite3_bind_text(s.get(), ++column, r.isolation.data(), static_cast<int>(r.isolation.size()), SQLITE_STATIC);
     return StepToEndLocked(s.get());
   }
 
@@ -91,7 +101,7 @@ class SqliteCatalog final : public Catalog {
     MLOS_ASSIGN_OR_RETURN(
         const Statement s,
         CompileLocked("SELECT id, path, plugin_id, execution_format, framework, description,"
-                      " registered_unix_ns, keep_alive_ns, pinned FROM model ORDER BY id"));
+                      " registered_unix_ns, keep_alive_ns, pinned, isolation FROM model ORDER BY id"));
     std::vector<Registration> rows;
     int code = SQLITE_ROW;
     while ((code = sqlite3_step(s.get())) == SQLITE_ROW) {
@@ -102,7 +112,8 @@ class SqliteCatalog final : public Catalog {
                       .framework = Text(s.get(), 4),
                       .description = Text(s.get(), 5),
                       .registered_unix_ns = sqlite3_column_int64(s.get(), 6),
-                      .pinned = sqlite3_column_int(s.get(), 8) != 0});
+                      .pinned = sqlite3_column_int(s.get(), 8) != 0,
+                      .isolation = Text(s.get(), 9)});
       if (sqlite3_column_type(s.get(), 7) != SQLITE_NULL)
         rows.back().keep_alive_ns = sqlite3_column_int64(s.get(), 7);
     }

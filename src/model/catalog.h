@@ -25,6 +25,7 @@ struct Registration {
   // How long it stays loaded without requests; negative = for ever; unset = the server's default.
   std::optional<int64_t> keep_alive_ns;
   bool pinned = false;  // never unloaded to make room, nor under memory pressure
+  std::string isolation;  // "process", "none"; empty = the server's default
 };
 
 // Thread-safe.

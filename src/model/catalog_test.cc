@@ -94,6 +94,7 @@ TEST(CatalogTest, ARegistryOfTheFirstVersionIsTakenOver) {
     EXPECT_EQ((*rows)[0].registered_unix_ns, 7);
     EXPECT_FALSE((*rows)[0].keep_alive_ns.has_value());
     EXPECT_FALSE((*rows)[0].pinned);
+    EXPECT_EQ((*rows)[0].isolation, "");
   }
 }
 
@@ -103,9 +104,11 @@ TEST(CatalogTest, PutReplacesAndRemoveForgets) {
   ASSERT_TRUE((*catalog)->Put(Row("x/y@1")).ok());
   Registration changed = Row("x/y@1");
   changed.path = "/elsewhere";
+  changed.isolation = "none";
   ASSERT_TRUE((*catalog)->Put(changed).ok());
   ASSERT_EQ((*catalog)->List()->size(), 1u);
   EXPECT_EQ((*(*catalog)->List())[0].path, "/elsewhere");
+  EXPECT_EQ((*(*catalog)->List())[0].isolation, "none");
   ASSERT_TRUE((*catalog)->Remove("x/y@1").ok());
   ASSERT_TRUE((*catalog)->Remove("x/y@1").ok());
   EXPECT_TRUE((*catalog)->List()->empty());

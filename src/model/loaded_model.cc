@@ -147,6 +147,11 @@ std::vector<resources::SharedBytes> MappedFiles(const ModelFiles& files, bool is
   return out;
 }
 
+plugin::Isolation IsolationOf(const Registration& registration) {
+  if (registration.isolation.empty()) return plugin::Isolation::kDefault;
+  return registration.isolation == "none" ? plugin::Isolation::kNone : plugin::Isolation::kProcess;
+}
+
 }  // namespace
 
 Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::PluginRegistry& plugins) {
@@ -159,7 +164,8 @@ Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::Plugi
   }
   out.options = {.package_dir = out.files.package_dir,
                  .model_path = out.files.model_path,
-                 .format = out.files.format};
+                 .format = out.files.format,
+                 .isolation = IsolationOf(registration)};
   MLOS_ASSIGN_OR_RETURN(out.estimate, plugins.EstimateModel(out.plugin_id, out.options));
   const auto private_bytes = CheckedAdd(out.estimate.private_bytes, out.estimate.per_call_bytes);
   if (!private_bytes) {

@@ -309,6 +309,9 @@ Result<ModelStatus> Server::RegisterModel(const RegisterRequest& request) {
     path = std::filesystem::path(request.manifest_path).parent_path();
   if (path.empty()) return InvalidArgument("path is missing: the package folder or the model file");
   if (!path.is_absolute()) return InvalidArgument("path '" + path.string() + "' is not absolute");
+  if (!request.isolation.empty() && request.isolation != "process" && request.isolation != "none") {
+    return InvalidArgument("isolation '" + request.isolation + "' is unknown, wanted process or none");
+  }
   model::SwapReport swap;
   const Status loaded = registry_
                             ->Register({.id = id,
@@ -318,7 +321,8 @@ Result<ModelStatus> Server::RegisterModel(const RegisterRequest& request) {
                                         .framework = request.framework,
                                         .description = request.description,
                                         .keep_alive_ns = request.keep_alive_ns,
-                                        .pinned = request.pinned},
+                                        .pinned = request.pinned,
+                                        .isolation = request.isolation},
                                        &swap)
                             .status();
   // A damaged file that the client names is the client's to mend, not a fault of the server's.

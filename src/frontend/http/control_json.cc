@@ -80,10 +80,11 @@ Result<serving::RegisterRequest> DecodeRegister(std::string_view body) {
     if (key == "execution_format") target = &out.execution_format;
     if (key == "framework") target = &out.framework;
     if (key == "description") target = &out.description;
+    if (key == "isolation") target = &out.isolation;
     if (target == nullptr) {
       return Unprocessable("unknown key '" + key +
                            "'; known: model_id, name, path, model_path, manifest_path, plugin_id, "
-                           "execution_format, framework, description");
+                           "execution_format, framework, description, isolation");
     }
     if (cursor.Peek() != '"')
       return Unprocessable("'" + key + "': wanted a string, got " + cursor.DescribeNext());
