@@ -154,6 +154,11 @@ plugin::Isolation IsolationOf(const Registration& registration) {
 
 }  // namespace
 
+std::vector<resources::SharedBytes> SharedOf(const PreparedLoad& prepared, uint64_t mapped_bytes) {
+  std::error_code error;
+  return MappedFiles(prepared.files, fs::is_directory(prepared.registration.path, error), mapped_bytes);
+}
+
 Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::PluginRegistry& plugins) {
   PreparedLoad out{.registration = registration};
   MLOS_ASSIGN_OR_RETURN(out.files, ResolveModelFiles(registration));
@@ -172,11 +177,9 @@ Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::Plugi
     return Internal("plugin '" + out.plugin_id + "' estimates " + std::to_string(out.estimate.private_bytes) +
                     " and " + std::to_string(out.estimate.per_call_bytes) + " bytes: more than there can be");
   }
-  std::error_code error;
   out.demand = {.who = registration.id,
                 .private_bytes = *private_bytes,
-                .shared = MappedFiles(out.files, fs::is_directory(registration.path, error),
-                                      out.estimate.mapped_bytes),
+                .shared = SharedOf(out, out.estimate.mapped_bytes),
                 .device_bytes = out.estimate.device_bytes};
   return out;
 }

@@ -82,6 +82,9 @@ struct PreparedLoad {
   resources::Demand demand;
 };
 
+// The part of an estimate that is mapped files, by what is on disk now.
+std::vector<resources::SharedBytes> SharedOf(const PreparedLoad& prepared, uint64_t mapped_bytes);
+
 // Reads headers only. Mapped files count by device and inode, so that models that map the same file pay for it once.
 Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::PluginRegistry& plugins);
 

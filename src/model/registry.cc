@@ -216,6 +216,7 @@ Snapshot Registry::SnapshotOf(const Entry& entry) const {
                .error = entry.error.ok() ? "" : entry.error.message(),
                .model = entry.model,
                .interface = entry.interface,
+               .facts = entry.facts,
                .draining = entry.draining || entry.swapping,
                .is_latest = LatestLocked(NameOf(entry.registration.id)) == entry.registration.id,
                .waiters = entry.waiters.size(),

@@ -39,12 +39,22 @@ enum class State { kRegistered, kWaiting, kLoading, kReady, kFailed };
 // Pins the model; may be dropped on any thread, a plugin's own included.
 using Handle = std::shared_ptr<LoadedModel>;
 
+// What was found out by loading it, for people.
+struct ModelFacts {
+  std::string name;
+  std::string version;
+  std::string framework;
+  std::string execution_format;
+  std::string plugin_id;
+};
+
 struct Snapshot {
   Registration registration;
   State state = State::kRegistered;
   std::string error;                                 // kFailed
   std::shared_ptr<LoadedModel> model;                // kReady; does not count as a user
   std::shared_ptr<const ModelInterface> interface;   // null until loaded once
+  ModelFacts facts;                                  // empty until loaded once
   bool draining = false;                             // takes no new users
   bool is_latest = false;                            // what the name without a version means
   size_t waiters = 0;                                // requests that wait for it to be loaded
@@ -151,6 +161,7 @@ class Registry final : public resources::LeaseOwner {
     Status error;
     std::shared_ptr<LoadedModel> model;
     std::shared_ptr<const ModelInterface> interface;
+    ModelFacts facts;
     // Becomes ready when `model` is destroyed.
     std::shared_future<void> gone;
     bool draining = false;  // asked by the broker

@@ -71,9 +71,16 @@ Result<std::unique_ptr<LoadedModel>> Registry::LoadAndCommit(const PreparedLoad&
   MLOS_ASSIGN_OR_RETURN(std::unique_ptr<LoadedModel> loaded,
                         LoadPrepared(prepared, *plugins_, std::move(lease)));
   const MeasuredMemory found = Measure(*loaded->instance);
-  const uint64_t private_bytes =
+  uint64_t private_bytes =
       found.known ? found.private_bytes + prepared.estimate.per_call_bytes : prepared.demand.private_bytes;
-  MLOS_RETURN_IF_ERROR(broker_->Commit(loaded->lease, private_bytes));
+  std::optional<std::vector<resources::SharedBytes>> shared;
+  // A load may leave a cache behind that the model then maps: what holds from now on can be less than what loading took.
+  if (const auto now = plugins_->EstimateModel(prepared.plugin_id, prepared.options); now.ok()) {
+    shared = SharedOf(prepared, now->mapped_bytes);
+    if (!found.known && now->private_bytes < prepared.estimate.private_bytes)
+      private_bytes = now->private_bytes + prepared.estimate.per_call_bytes;
+  }
+  MLOS_RETURN_IF_ERROR(broker_->Commit(loaded->lease, private_bytes, shared));
   return loaded;
 }
 
@@ -81,6 +88,7 @@ void Registry::PublishLocked(Entry& entry, std::unique_ptr<LoadedModel> loaded) 
   loaded->keep_alive_ns = entry.registration.keep_alive_ns.value_or(options_.keep_alive_ns);
   loaded->last_used_ns = clock_.MonotonicNs();
   entry.interface = loaded->interface;
+  entry.facts = {loaded->name, loaded->version, loaded->framework, loaded->execution_format, loaded->plugin_id};
   entry.load_ns = loaded->load_ns;
   std::tie(entry.model, entry.gone) = reaper_.Share(std::move(loaded));
   entry.state = State::kReady;

@@ -309,13 +309,15 @@ Status MemoryBroker::GrowthRefused(LeaseId id, uint64_t private_bytes, const std
                      ", and nothing idle is left to make room");
 }
 
-Status MemoryBroker::Commit(const Lease& lease, uint64_t private_bytes, int64_t limit_ns) {
+Status MemoryBroker::Commit(const Lease& lease, uint64_t private_bytes,
+                            const std::optional<std::vector<SharedBytes>>& shared, int64_t limit_ns) {
   const LeaseId id = lease.id();
   {
     MutexLock lock(mu_);
     const auto it = held_.find(id);
     if (it == held_.end()) return Internal("a lease was committed that has ended");
     Held& held = it->second;
+    if (shared && SharedOf({.shared = *shared}) <= SharedOf(held.demand)) held.demand.shared = *shared;
     if (private_bytes <= held.demand.private_bytes) {
       held.demand.private_bytes = held.committed_private = private_bytes;
       held.committed = true;

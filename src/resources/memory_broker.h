@@ -153,8 +153,11 @@ class MemoryBroker {
 
   // The lease takes `private_bytes` from now on. When that is more than reserved, idle others are evicted and waited for; when
   // that does not help, an error says what was estimated, found and allowed, and the caller must unload and give back.
-  // Blocks only while memory that was given up comes back, `limit_ns` at most.
-  Status Commit(const Lease& lease, uint64_t private_bytes, int64_t limit_ns = 10'000'000'000);
+  // Blocks only while memory that was given up comes back, `limit_ns` at most. `shared`, when it is given and no larger than
+  // what was reserved, replaces the mapped files.
+  Status Commit(const Lease& lease, uint64_t private_bytes,
+                const std::optional<std::vector<SharedBytes>>& shared = std::nullopt,
+                int64_t limit_ns = 10'000'000'000);
   // A committed lease was measured again. It never falls below what was committed; when it grew, idle others may have to go.
   void Correct(LeaseId id, uint64_t private_bytes);
 

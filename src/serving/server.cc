@@ -225,13 +225,15 @@ ModelStatus Server::StatusOf(const model::Snapshot& snapshot) {
                      .loads = snapshot.loads,
                      .unloads = snapshot.unloads};
   status.interface = snapshot.interface;
+  if (snapshot.interface != nullptr) {
+    status.name = snapshot.facts.name;
+    status.version = snapshot.facts.version;
+    status.plugin_id = snapshot.facts.plugin_id;
+    status.framework = snapshot.facts.framework;
+    status.execution_format = snapshot.facts.execution_format;
+  }
   if (snapshot.model != nullptr) {
     const model::LoadedModel& m = *snapshot.model;
-    status.name = m.name;
-    status.version = m.version;
-    status.plugin_id = m.plugin_id;
-    status.framework = m.framework;
-    status.execution_format = m.execution_format;
     AddLease(snapshot, &status);
     if (m.prepared.load(std::memory_order_acquire)) {
       status.activity.predicts = m.profile->predictions() > 0;
