@@ -6,6 +6,7 @@
 
 #include "wire/json_cursor.h"
 #include "wire/json_generate.h"
+#include "wire/json_keep_alive.h"
 #include "wire/json_tensor.h"
 
 namespace mlos::wire {
@@ -78,6 +79,7 @@ class Decoder {
     if (key == "outputs") return ReadOutputs();
     if (key == "id") return ReadId();
     if (key == "stream") return ReadFlag(key, &body_.stream);
+    if (key == "keep_alive") return ReadKeepAliveKey(key);
     return GenerationKey(key, "");
   }
 
@@ -148,6 +150,7 @@ class Decoder {
     return cursor_.ForEachMember([&](const std::string& key) {
       if (key == "priority") return ReadPriority();
       if (key == "timeout") return ReadTimeout();
+      if (key == "keep_alive") return ReadKeepAliveKey("parameters.keep_alive");
       return GenerationKey(key, "parameters.");
     });
   }
@@ -169,6 +172,12 @@ class Decoder {
     if (body_.priority) return OkStatus();
     return InvalidArgument("'parameters.priority': " + start.DescribeNext() + " is unknown, wanted one of " +
                            std::string(kPriorityNames) + ", or a number from 1 (realtime) to 4 (batch), 0 for normal");
+  }
+
+  Status ReadKeepAliveKey(const std::string& key) {
+    if (body_.keep_alive_ns) return InvalidArgument("'keep_alive' is given twice");
+    MLOS_ASSIGN_OR_RETURN(body_.keep_alive_ns, ReadKeepAlive(cursor_, key));
+    return OkStatus();
   }
 
   Status ReadTimeout() {

@@ -31,6 +31,8 @@ struct InferBody {
   bool stream = false;               // answer as server-sent events
   std::optional<Priority> priority;  // parameters.priority
   int64_t timeout_us = 0;            // parameters.timeout; 0 = none
+  // keep_alive, in the body or in parameters: nanoseconds, negative = for ever.
+  std::optional<int64_t> keep_alive_ns;
 };
 
 // kInvalidArgument: not JSON (with the byte offset) or a key twice; kUnprocessable: does not fit the model, or a key that

@@ -2,7 +2,9 @@
 #include "frontend/http/control_json.h"
 
 #include "base/json_writer.h"
+#include "infer/keep_alive.h"
 #include "wire/json_cursor.h"
+#include "wire/json_keep_alive.h"
 
 namespace mlos::frontend {
 namespace {
@@ -10,12 +12,6 @@ namespace {
 using serving::ModelStatus;
 
 double Ms(int64_t ns) { return static_cast<double>(ns / 1000) / 1000.0; }
-
-// As serving::ModelStateName; the door's implementation is not ours to link.
-std::string_view StateName(serving::ModelState state) {
-  static constexpr std::string_view kNames[] = {"registered", "waiting", "loading", "ready", "failed"};
-  return kNames[static_cast<size_t>(state)];
-}
 
 // The original's word for a model that answers.
 std::string_view OriginalState(serving::ModelState state) {
@@ -62,6 +58,11 @@ void WriteSummary(JsonWriter* w, const ModelStatus& model) {
 
 }  // namespace
 
+std::string_view StateName(serving::ModelState state) {
+  static constexpr std::string_view kNames[] = {"registered", "waiting", "loading", "ready", "failed"};
+  return kNames[static_cast<size_t>(state)];
+}
+
 Result<serving::RegisterRequest> DecodeRegister(std::string_view body) {
   serving::RegisterRequest out;
   std::string name;
@@ -71,6 +72,15 @@ Result<serving::RegisterRequest> DecodeRegister(std::string_view body) {
     return InvalidArgument("the request body is not a JSON object, found " + cursor.DescribeNext());
   const Status read = cursor.ForEachMember([&](const std::string& key) -> Status {
     std::string* target = nullptr;
+    if (key == "keep_alive") {
+      MLOS_ASSIGN_OR_RETURN(out.keep_alive_ns, wire::ReadKeepAlive(cursor, key));
+      return OkStatus();
+    }
+    if (key == "pinned") {
+      if (cursor.Peek() != 't' && cursor.Peek() != 'f')
+        return Unprocessable("'pinned': wanted true or false, got " + cursor.DescribeNext());
+      return cursor.ReadBool(&out.pinned);
+    }
     if (key == "model_id") target = &out.model_id;
     if (key == "name") target = &name;
     if (key == "path") target = &out.path;
@@ -84,7 +94,7 @@ Result<serving::RegisterRequest> DecodeRegister(std::string_view body) {
     if (target == nullptr) {
       return Unprocessable("unknown key '" + key +
                            "'; known: model_id, name, path, model_path, manifest_path, plugin_id, "
-                           "execution_format, framework, description, isolation");
+                           "execution_format, framework, description, isolation, keep_alive, pinned");
     }
     if (cursor.Peek() != '"')
       return Unprocessable("'" + key + "': wanted a string, got " + cursor.DescribeNext());
@@ -187,6 +197,7 @@ std::string EncodeModels(const std::vector<ModelStatus>& models) {
   for (const ModelStatus& model : models) {
     w.BeginObject().Key("id").String(model.id).Key("status").String(OriginalState(model.state));
     WriteSummary(&w, model);
+    w.Key("latest").Bool(model.is_latest).Key("pinned").Bool(model.pinned);
     w.EndObject();
   }
   w.EndArray().Key("total").Uint(models.size()).EndObject();
@@ -199,6 +210,9 @@ std::string EncodeModel(const ModelStatus& model) {
   w.Key("state").String(StateName(model.state));
   WriteSummary(&w, model);
   w.Key("description").String(model.description);
+  w.Key("latest").Bool(model.is_latest).Key("pinned").Bool(model.pinned);
+  w.Key("keep_alive").String(KeepAliveText(model.keep_alive_ns));
+  if (!model.waits_for.empty()) w.Key("waits_for").String(model.waits_for);
   w.Key("inference_endpoint").String("/models/" + model.id + "/inference");
   if (model.interface != nullptr) WriteInterface(&w, *model.interface);
   w.Key("statistics").BeginObject();
@@ -223,7 +237,9 @@ std::string EncodeRegistered(const ModelStatus& model, std::string_view manifest
   w.Key("message").String("model registered and loaded").Key("axon_manifest").String(manifest_path);
   w.Key("inference_endpoint").String("/models/" + model.id + "/inference");
   w.Key("state").String(StateName(model.state)).Key("execution_format").String(model.execution_format);
-  w.Key("load_ms").Double(Ms(model.load_ns)).EndObject();
+  w.Key("load_ms").Double(Ms(model.load_ns));
+  if (!model.note.empty()) w.Key("note").String(model.note);
+  w.EndObject();
   return std::move(w).Take();
 }
 

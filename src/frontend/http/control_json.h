@@ -11,6 +11,9 @@
 
 namespace mlos::frontend {
 
+// As serving::ModelStateName; the door's implementation is not the front end's to link.
+std::string_view StateName(serving::ModelState state);
+
 // POST /models/register. kInvalidArgument: not JSON; kUnprocessable: an unknown key, a value that is no string, no model_id.
 Result<serving::RegisterRequest> DecodeRegister(std::string_view body);
 

@@ -20,6 +20,7 @@ struct HttpRequest {
   std::string request_id;
   std::string deadline_ms;  // X-Deadline-Ms, as sent
   std::string priority;     // X-Priority, as sent
+  std::string model_keep_alive;  // X-Keep-Alive, as sent
   int64_t received_ns = 0;  // CLOCK_MONOTONIC of its first byte
   int minor_version = 1;
   bool keep_alive = true;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "frontend/common/error_map.h"
 #include "frontend/common/urgency.h"
+#include "infer/keep_alive.h"
 #include "wire/json_infer.h"
 #include "wire/json_response.h"
 
@@ -126,6 +127,18 @@ Status ReadUrgency(const HttpRequest& http, const wire::InferBody& body, std::ch
   return OkStatus();
 }
 
+// How long the model stays loaded after this request.
+Status ReadKeepAlive(const HttpRequest& http, const wire::InferBody& body, Request* request) {
+  request->keep_alive_ns = body.keep_alive_ns;
+  if (http.model_keep_alive.empty()) return OkStatus();
+  const Result<int64_t> header = ParseKeepAlive(http.model_keep_alive);
+  if (!header.ok()) return header.status().WithContext("X-Keep-Alive");
+  if (body.keep_alive_ns && *body.keep_alive_ns != *header)
+    return InvalidArgument("X-Keep-Alive and keep_alive differ: send one of them");
+  request->keep_alive_ns = *header;
+  return OkStatus();
+}
+
 std::unique_ptr<Trace> BeginTrace(const HttpRequest& http) {
   auto trace = std::make_unique<Trace>();
   trace->Begin(http.received_ns);
@@ -158,6 +171,8 @@ void Infer(const std::shared_ptr<Exchange>& exchange, const ModelInterface& mode
   request.cancel = exchange->cancel();
   request.trace = std::move(trace);
   if (const Status status = ReadUrgency(http, *body, timeout, &request); !status.ok())
+    return SendStatus(*exchange, status);
+  if (const Status status = ReadKeepAlive(http, *body, &request); !status.ok())
     return SendStatus(*exchange, status);
   request.trace->Mark(Stage::kDecode, Clock::Real().MonotonicNs());
   asked.client_id = std::move(body->id);

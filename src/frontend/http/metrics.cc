@@ -46,6 +46,36 @@ void AppendModels(serving::Service& service, std::vector<MetricFamily>* out) {
   }
 }
 
+void AppendMemory(serving::Service& service, std::vector<MetricFamily>* out) {
+  const serving::MemoryStatus m = service.Memory();
+  const auto gauge = [&](const char* name, const char* help, uint64_t value) {
+    out->push_back(Single(name, help, MetricType::Gauge, static_cast<double>(value)));
+  };
+  const auto counter = [&](const char* name, const char* help, double value) {
+    out->push_back(Single(name, help, MetricType::Counter, value));
+  };
+  gauge("mlos_memory_budget_bytes", "Memory that models may take", m.budget_bytes);
+  gauge("mlos_memory_leased_bytes", "Memory promised to models; a mapped file counts once", m.leased_bytes);
+  gauge("mlos_memory_shared_bytes", "Of the leased memory, mapped files", m.shared_bytes);
+  gauge("mlos_memory_reserved_bytes", "Of the leased memory, for models that are still loading",
+        m.reserved_bytes);
+  gauge("mlos_memory_waiting", "Loads that wait for memory", m.waiting.size());
+  counter("mlos_memory_waits_total", "Loads that did not get their memory at once",
+          static_cast<double>(m.waits));
+  counter("mlos_memory_wait_seconds_total", "How long those that got it waited, together", Seconds(m.wait_ns));
+  counter("mlos_memory_refused_total", "Loads that were refused memory", static_cast<double>(m.refused));
+  counter("mlos_memory_corrections_total", "Models that took more than estimated",
+          static_cast<double>(m.corrections));
+  MetricFamily evictions{"mlos_model_unloads_total", "Models unloaded, by reason", MetricType::Counter, {}};
+  for (const auto& [reason, count] : m.evictions) {
+    ClientMetric metric;
+    metric.label = {{"reason", std::string(reason)}};
+    metric.counter.value = static_cast<double>(count);
+    evictions.metric.push_back(std::move(metric));
+  }
+  if (!evictions.metric.empty()) out->push_back(std::move(evictions));
+}
+
 }  // namespace
 
 HttpMetrics::HttpMetrics() {
@@ -115,6 +145,7 @@ std::string HttpMetrics::Render(serving::Service& service) const {
   families.push_back(
       Single("mlos_ready", "1 while requests are accepted", MetricType::Gauge, service.Ready() ? 1 : 0));
   AppendModels(service, &families);
+  AppendMemory(service, &families);
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, families);
   return std::move(out).str();

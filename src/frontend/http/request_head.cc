@@ -146,6 +146,7 @@ HeadError Interpret(const HeaderField& field, RequestHead* head, Seen* seen) {
       if (is("x-request-id")) head->request_id = field.value;
       if (is("x-deadline-ms")) head->deadline_ms = field.value;
       if (is("x-priority")) head->priority = field.value;
+      if (is("x-keep-alive")) head->model_keep_alive = field.value;
       break;
     default:
       break;

@@ -37,6 +37,7 @@ struct RequestHead {
   std::string_view request_id;        // X-Request-Id
   std::string_view deadline_ms;       // X-Deadline-Ms, unchecked
   std::string_view priority;          // X-Priority, unchecked
+  std::string_view model_keep_alive;  // X-Keep-Alive, unchecked
 };
 
 // status 0 = fine; else the answer to send before closing.

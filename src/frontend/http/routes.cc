@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "frontend/http/control_json.h"
 #include "frontend/http/infer_route.h"
+#include "frontend/http/memory_json.h"
 #include "frontend/http/trace_json.h"
 #include "wire/json_response.h"
 
@@ -41,7 +42,8 @@ void Routes::Handle(std::shared_ptr<Exchange> exchange) {
     return SendError(*exchange, 404, "not_found",
                      "no route '" + std::string(target.path.substr(0, 200)) +
                          "'; there are /health, /stats, /plugins, /doctor, /models, /models/{id}, "
-                         "/models/{id}/inference, /requests/{id}, /metrics");
+                         "/models/{id}/inference, /models/{id}/load, /models/{id}/unload, "
+                         "/models/{id}/latest, /models/{id}/ready, /requests/{id}, /ps, /metrics");
   }
   if (!RouteAllows(target.route, request.method)) {
     return SendError(*exchange, 405, "method_not_allowed",
@@ -67,6 +69,14 @@ void Routes::Dispatch(const std::shared_ptr<Exchange>& exchange) {
       return Control(exchange, [this]() -> Result<std::string> {
         MLOS_ASSIGN_OR_RETURN(const serving::ScanResult result, service_.ScanModels());
         return EncodeScan(result);
+      });
+    case Route::kLoad:
+    case Route::kUnload:
+    case Route::kLatest:
+      return Verb(exchange);
+    case Route::kProcesses:
+      return Control(exchange, [this]() -> Result<std::string> {
+        return EncodeProcesses(service_.Processes(), Clock::Real().MonotonicNs());
       });
     case Route::kModel:
       if (request.method == "DELETE") {
@@ -108,6 +118,12 @@ void Routes::Get(Exchange& exchange) {
       if (!model.ok()) return SendStatus(exchange, model.status());
       return exchange.Send({.body = EncodeModel(*model)});
     }
+    case Route::kModelReady: {
+      const Result<serving::ModelStatus> model = service_.GetModel(exchange.request().target.model_id);
+      if (!model.ok()) return SendStatus(exchange, model.status());
+      const bool answers = ready && model->state == serving::ModelState::kReady;
+      return exchange.Send({.status = answers ? 200 : 503, .body = EncodeModelReady(*model)});
+    }
     case Route::kRequest: {
       const Result<Trace> trace = service_.FindTrace(exchange.request().target.request_id);
       if (!trace.ok()) return SendStatus(exchange, trace.status());
@@ -119,6 +135,28 @@ void Routes::Get(Exchange& exchange) {
     default:
       return SendError(exchange, 500, "internal", "a route without a function");
   }
+}
+
+// What changes whether a model is loaded. These block.
+void Routes::Verb(const std::shared_ptr<Exchange>& exchange) {
+  const HttpRequest& request = exchange->request();
+  const std::string id = request.target.model_id;
+  Result<serving::LoadRequest> load = serving::LoadRequest{};
+  if (request.target.route == Route::kLoad) load = DecodeLoad(request.body, id);
+  if (!load.ok()) return SendStatus(*exchange, load.status());
+  Control(exchange,
+          [this, id, route = request.target.route, load = std::move(load).value()]() -> Result<std::string> {
+            if (route == Route::kLoad) {
+              MLOS_ASSIGN_OR_RETURN(const serving::ModelStatus model, service_.LoadModel(load));
+              return EncodeLoaded(model);
+            }
+            if (route == Route::kUnload) {
+              MLOS_ASSIGN_OR_RETURN(const serving::UnloadReport report, service_.UnloadModel(id));
+              return EncodeUnloaded(id, report);
+            }
+            MLOS_ASSIGN_OR_RETURN(const serving::ModelStatus model, service_.ChooseLatest(id));
+            return EncodeLatest(model);
+          });
 }
 
 void Routes::Register(const std::shared_ptr<Exchange>& exchange) {

@@ -27,6 +27,7 @@ class Routes final : public RequestHandler {
  private:
   void Dispatch(const std::shared_ptr<Exchange>& exchange);
   void Get(Exchange& exchange);
+  void Verb(const std::shared_ptr<Exchange>& exchange);
   void Register(const std::shared_ptr<Exchange>& exchange);
   // Runs `work` on a control thread and sends what it returns.
   void Control(const std::shared_ptr<Exchange>& exchange, std::function<Result<std::string>()> work);

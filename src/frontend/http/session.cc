@@ -168,6 +168,7 @@ void Session::ReadHeadIntoRequest() {
   request_.content_type = MediaType(head_.content_type);
   request_.deadline_ms = head_.deadline_ms;
   request_.priority = head_.priority;
+  request_.model_keep_alive = head_.model_keep_alive;
   request_.minor_version = head_.minor_version;
   request_.keep_alive = head_.keep_alive;
   request_.body = {};

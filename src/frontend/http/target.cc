@@ -25,8 +25,13 @@ constexpr std::array<RouteInfo, static_cast<size_t>(Route::kCount)> kRoutes = {{
     {Route::kRegister, "/models/register", "POST, OPTIONS"},
     {Route::kScan, "/models/scan", "POST, OPTIONS"},
     {Route::kModel, "/models/{id}", "GET, HEAD, DELETE, OPTIONS"},
+    {Route::kLoad, "/models/{id}/load", "POST, OPTIONS"},
+    {Route::kUnload, "/models/{id}/unload", "POST, OPTIONS"},
+    {Route::kLatest, "/models/{id}/latest", "POST, OPTIONS"},
+    {Route::kModelReady, "/models/{id}/ready", "GET, HEAD, OPTIONS"},
     {Route::kInference, "/models/{id}/inference", "POST, OPTIONS"},
     {Route::kRequest, "/requests/{id}", "GET, HEAD, OPTIONS"},
+    {Route::kProcesses, "/ps", "GET, HEAD, OPTIONS"},
     {Route::kMetrics, "/metrics", "GET, HEAD, OPTIONS"},
     {Route::kServer, "*", "OPTIONS"},
 }};
@@ -50,8 +55,7 @@ std::string_view StripOrigin(std::string_view target) {
 Route ExactRoute(std::string_view path) {
   // The rows with placeholders cannot equal a path: '{' is no path byte that a client sends unencoded and means.
   for (const RouteInfo& info : kRoutes) {
-    if (info.route != Route::kUnknown && info.route != Route::kModel && info.route != Route::kInference &&
-        info.route != Route::kRequest && info.name == path) {
+    if (info.route != Route::kUnknown && info.name.find('{') == std::string_view::npos && info.name == path) {
       return info.route;
     }
   }
@@ -115,7 +119,12 @@ Target ParseTarget(std::string_view target) {
   std::string_view id = out.path.substr(kPrefix.size());
   out.route = Route::kModel;
   for (const auto& [suffix, route] :
-       {std::pair<std::string_view, Route>{"/inference", Route::kInference}, {"/status", Route::kModel}}) {
+       {std::pair<std::string_view, Route>{"/inference", Route::kInference},
+        {"/status", Route::kModel},
+        {"/load", Route::kLoad},
+        {"/unload", Route::kUnload},
+        {"/latest", Route::kLatest},
+        {"/ready", Route::kModelReady}}) {
     if (id.ends_with(suffix)) {
       id.remove_suffix(suffix.size());
       out.route = route;

@@ -23,8 +23,13 @@ enum class Route {
   kRegister,
   kScan,
   kModel,
+  kLoad,
+  kUnload,
+  kLatest,
+  kModelReady,
   kInference,
   kRequest,
+  kProcesses,
   kMetrics,
   kServer,  // "OPTIONS *"
   kCount,
