@@ -49,6 +49,11 @@ int RunCommandLine(const std::vector<std::string>& words, const std::atomic<bool
   AddRegister(app, context, &exit_status);
   AddUnregister(app, context, &exit_status);
   AddRun(app, context, &exit_status);
+  AddPs(app, context, &exit_status);
+  AddTop(app, context, &exit_status);
+  AddLoad(app, context, &exit_status);
+  AddStop(app, context, &exit_status);
+  AddVersions(app, context, &exit_status);
   AddServe(app, context, &exit_status);
   AddDoctor(app, context, &exit_status);
   AddMirror(app, context, &exit_status);

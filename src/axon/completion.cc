@@ -12,7 +12,8 @@ namespace {
 
 bool TakesModel(const std::string& verb) {
   static const std::set<std::string> kVerbs = {"info",     "verify",     "uninstall",
-                                               "register", "unregister", "run"};
+                                               "register", "unregister", "run",
+                                               "load",     "stop",       "versions"};
   return kVerbs.count(verb) != 0;
 }
 

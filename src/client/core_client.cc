@@ -352,6 +352,38 @@ Result<Generated> CoreClient::Generate(const std::string& model_id, const std::s
   return std::move(reader.result());
 }
 
+Result<std::string> CoreClient::Processes() const { return Ask("GET", "/ps"); }
+
+Result<Loaded> CoreClient::Load(const std::string& model_id, const std::string& keep_alive,
+                                std::optional<bool> pin) const {
+  JsonWriter json;
+  json.BeginObject();
+  if (!keep_alive.empty()) json.Key("keep_alive").String(keep_alive);
+  if (pin) json.Key("pin").Bool(*pin);
+  json.EndObject();
+  MLOS_ASSIGN_OR_RETURN(const std::string body, Ask("POST", ModelPath(model_id) + "/load", json.str()));
+  dom::parser parser;
+  MLOS_ASSIGN_OR_RETURN(const dom::element root, ParseObject(&parser, body));
+  return Loaded{.id = StringAt(root, "model_id"),
+                .keep_alive = StringAt(root, "keep_alive"),
+                .pinned = BoolAt(root, "pinned"),
+                .load_ms = DoubleAt(root, "load_ms")};
+}
+
+Result<Unloaded> CoreClient::Unload(const std::string& model_id) const {
+  MLOS_ASSIGN_OR_RETURN(const std::string body, Ask("POST", ModelPath(model_id) + "/unload", "{}"));
+  dom::parser parser;
+  MLOS_ASSIGN_OR_RETURN(const dom::element root, ParseObject(&parser, body));
+  return Unloaded{.unloaded = BoolAt(root, "unloaded"), .users = UintAt(root, "users")};
+}
+
+Result<std::string> CoreClient::ChooseLatest(const std::string& model_id) const {
+  MLOS_ASSIGN_OR_RETURN(const std::string body, Ask("POST", ModelPath(model_id) + "/latest", "{}"));
+  dom::parser parser;
+  MLOS_ASSIGN_OR_RETURN(const dom::element root, ParseObject(&parser, body));
+  return StringAt(root, "latest");
+}
+
 Result<std::string> CoreClient::Health() const { return Ask("GET", "/health"); }
 Result<std::string> CoreClient::Doctor() const { return Ask("GET", "/doctor"); }
 Result<std::string> CoreClient::Plugins() const { return Ask("GET", "/plugins"); }

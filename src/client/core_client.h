@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,18 @@ struct ModelInfo {
   bool has_chat_template = false;
 };
 
+// What POST /models/{id}/load and unload answered.
+struct Loaded {
+  std::string id;
+  std::string keep_alive;  // "5m", "forever"
+  bool pinned = false;
+  double load_ms = 0;
+};
+struct Unloaded {
+  bool unloaded = false;  // false: it leaves when its requests are done
+  uint64_t users = 0;
+};
+
 struct Generated {
   std::string text;
   std::string finish_reason;
@@ -76,6 +89,12 @@ class CoreClient {
   Result<Generated> Generate(const std::string& model_id, const std::string& body,
                              const std::function<bool(std::string_view piece)>& on_text) const;
   // Raw JSON.
+  Result<std::string> Processes() const;  // client/processes.h reads it
+  // `keep_alive`: "" = as it is.
+  Result<Loaded> Load(const std::string& model_id, const std::string& keep_alive, std::optional<bool> pin) const;
+  Result<Unloaded> Unload(const std::string& model_id) const;
+  // The id that the name means from now on.
+  Result<std::string> ChooseLatest(const std::string& model_id) const;
   Result<std::string> Health() const;
   Result<std::string> Plugins() const;
   Result<std::string> Doctor() const;
