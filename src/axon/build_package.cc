@@ -10,6 +10,8 @@
 #include "convert/architectures.h"
 #include "convert/config.h"
 #include "convert/convert.h"
+#include "convert/gguf/decoder.h"
+#include "convert/gguf/to_gguf.h"
 #include "os/directory.h"
 #include "os/errors.h"
 #include "os/file.h"
@@ -24,6 +26,7 @@ namespace fs = std::filesystem;
 using package::Manifest;
 
 constexpr uint64_t kMaxConfigBytes = 16U << 20U;
+constexpr char kGgufFile[] = "model.gguf";
 
 bool Holds(const package::Install& install, const std::string& path) {
   const auto files = install.files();
@@ -81,6 +84,7 @@ class Builder {
   void FillMetadata();
   Status CheckWeights() const;
   Status ConvertWeights();
+  Status ConvertLanguageModel();
   Result<std::string> AddGraphs(const convert::ConvertResult& converted);
   Status InspectGraphs(const convert::ConvertResult& converted);
   Status Inspect(const std::string& path, const std::string& format);
@@ -154,8 +158,37 @@ void Builder::NoteUnused(const std::vector<std::string>& tensors) {
   Note(line);
 }
 
+// Decoder-only language models run on the GGUF plugin.
+Status Builder::ConvertLanguageModel() {
+  const os::TemporaryDirectory folder(install_.dir().parent_path());
+  const auto converted = convert::ConvertToGguf(install_.dir(), folder.path() / kGgufFile, {});
+  if (!converted.ok())
+    return converted.status().WithContext("cannot convert '" + repository_.id + "' to GGUF");
+  MLOS_ASSIGN_OR_RETURN(const package::PackageFile file,
+                        install_.AddCopy(kGgufFile, folder.path() / kGgufFile));
+  MLOS_RETURN_IF_ERROR(Inspect(kGgufFile, "gguf"));
+  package::Conversion conversion;
+  conversion.converter = "mlos-native";
+  conversion.version = kVersion;
+  conversion.architecture = converted->architecture;
+  conversion.task = "text-generation";
+  conversion.graph_sha256 = file.sha256;
+  for (const package::PackageFile& source : install_.files()) {
+    const auto& sources = converted->source_files;
+    if (std::find(sources.begin(), sources.end(), source.path) != sources.end())
+      conversion.sources.push_back(source);
+  }
+  manifest_.conversion = std::move(conversion);
+  Note("converted " + converted->architecture + " to GGUF: " + kGgufFile + " " +
+       os::FormatBytes(converted->size_bytes));
+  for (const std::string& note : converted->notes) Note("note: " + note);
+  NoteUnused(converted->ignored_tensors);
+  return OkStatus();
+}
+
 Status Builder::ConvertWeights() {
   FillFramework();
+  if (convert::LooksLikeDecoder(install_.dir())) return ConvertLanguageModel();
   const Result<convert::ConvertResult> converted =
       convert::Convert(install_.dir(), convert::ConvertOptions());
   if (!converted.ok())
@@ -315,6 +348,7 @@ Status CheckConvertible(const package::Install& install, const std::string& form
   if (format == "pytorch" && !Holds(install, "config.json")) return OkStatus();
   MLOS_ASSIGN_OR_RETURN(const convert::Config config, ReadConfig(install));
   MLOS_ASSIGN_OR_RETURN(const std::string model_type, config.String("model_type", ""));
+  if (convert::IsDecoderModelType(model_type)) return OkStatus();
   return convert::FindArchitecture(model_type).status();
 }
 

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// axon convert: a checkpoint on this machine -> ONNX beside its weights.
+// axon convert: a checkpoint on this machine -> ONNX beside its weights, or GGUF for decoder-only language models.
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
 
+#include "axon/convert_gguf.h"
 #include "axon/convert_report.h"
 #include "axon/format.h"
 #include "axon/verbs.h"
 #include "convert/architectures.h"
 #include "convert/convert.h"
+#include "convert/gguf/decoder.h"
+#include "convert/gguf/to_gguf.h"
 #include "os/directory.h"
 #include "os/file.h"
 
@@ -25,6 +28,8 @@ struct ConvertVerb {
   std::string task;
   std::string out;
   std::string format = "auto";
+  std::string type = "auto";
+  std::string quantize;
   bool explain = false;
   bool list = false;
   bool json = false;
@@ -37,6 +42,15 @@ class Converter {
   int Run() {
     if (verb_.list) return List();
     if (verb_.source.empty()) return context_.FailUsage("name a folder or a file to convert (or --list)");
+    if (const Status located = Locate(); !located.ok())
+      return context_.Fail(located.WithContext(verb_.source));
+    const bool gguf =
+        verb_.format == "gguf" || (verb_.format == "auto" && convert::LooksLikeDecoder(folder_));
+    if (gguf) {
+      return RunConvertGguf(context_, {folder_, options_.weights, verb_.out, verb_.type, verb_.quantize,
+                                       verb_.explain, verb_.json});
+    }
+    if (!verb_.quantize.empty()) return context_.FailUsage("--quantize is for GGUF; this becomes ONNX");
     const Status status = Convert();
     return status.ok() ? Print() : context_.Fail(status.WithContext(verb_.source));
   }
@@ -60,6 +74,10 @@ class Converter {
 int Converter::List() const {
   if (!verb_.json) {
     context_.Print(ArchitecturesText());
+    std::string decoders;
+    for (const std::string& name : convert::DecoderModelTypes())
+      decoders += (decoders.empty() ? "" : ", ") + name;
+    context_.Print("to GGUF, text generation: " + decoders + "\n");
     return kExitOk;
   }
   JsonWriter json;
@@ -80,7 +98,6 @@ Status Converter::Locate() {
 }
 
 Status Converter::Convert() {
-  MLOS_RETURN_IF_ERROR(Locate());
   const auto start = std::chrono::steady_clock::now();
   MLOS_ASSIGN_OR_RETURN(report_.result, convert::Convert(folder_, options_));
   report_.convert_ms =
@@ -156,8 +173,8 @@ int Converter::Print() const {
 }  // namespace
 
 void AddConvert(CLI::App& app, Context& context, int* exit_status) {
-  CLI::App* verb =
-      app.add_subcommand("convert", "Make ONNX of a SafeTensors or PyTorch checkpoint on this machine");
+  CLI::App* verb = app.add_subcommand(
+      "convert", "Make ONNX or GGUF of a SafeTensors or PyTorch checkpoint on this machine");
   auto options = std::make_shared<ConvertVerb>();
   verb->add_option("SOURCE", options->source,
                    "a folder with config.json and weights, or one file of weights");
@@ -165,7 +182,13 @@ void AddConvert(CLI::App& app, Context& context, int* exit_status) {
                    "fill-mask, text-classification ... (default: as config.json says)");
   verb->add_option("--out", options->out,
                    "where to write (default: beside the weights, which then are not copied)");
-  verb->add_option("-f,--format", options->format, "onnx, or auto")->check(CLI::IsMember({"onnx", "auto"}));
+  verb->add_option("-f,--format", options->format,
+                   "onnx, gguf, or auto: gguf for decoder-only language models")
+      ->check(CLI::IsMember({"onnx", "gguf", "auto"}));
+  verb->add_option("--type", options->type, "GGUF: type of the matrices (default: as in the checkpoint)")
+      ->check(CLI::IsMember({"auto", "f32", "f16", "bf16"}));
+  verb->add_option("--quantize", options->quantize,
+                   "GGUF: q8_0, q6_k, q5_k_m, q4_k_m, q4_0 ...: by llama.cpp's quantiser");
   verb->add_flag("--explain", options->explain, "write nothing; say what would be made of which tensors");
   verb->add_flag("--list", options->list, "list the architectures and their tasks");
   verb->add_flag("--json", options->json, "print JSON");

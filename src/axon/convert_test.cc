@@ -110,5 +110,74 @@ TEST_F(ConvertVerbTest, PytorchRepositoriesAreInstalled) {
   EXPECT_THAT(out_, HasSubstr("converted from pytorch (distilbert, question-answering)"));
 }
 
+// --- decoder-only language models ------------------------------------------------------------------------------
+
+class ConvertGgufTest : public ConvertVerbTest {
+ protected:
+  fs::path Model(const std::string& name) {
+    const fs::path to = folder_.path() / name;
+    fs::copy(fs::path(MLOS_SOURCE_DIR) / "tests/models/gguf" / name, to);
+    return to;
+  }
+};
+
+TEST_F(ConvertGgufTest, WritesAFileThatSaysWhatItIs) {
+  const fs::path model = Model("qwen3");
+  ASSERT_EQ(Axon({"convert", model.string()}), 0) << err_;
+  EXPECT_THAT(out_, AllOf(HasSubstr("converted qwen3"), HasSubstr("tokenizer gpt2/qwen2"),
+                          HasSubstr("note: text is not")));
+  const auto info = package::InspectModelFile(model / "model.gguf");
+  ASSERT_TRUE(info.ok()) << info.status().ToString();
+  EXPECT_EQ(info->architecture, "qwen3");
+}
+
+TEST_F(ConvertGgufTest, WritesTheFileThatWasNamed) {
+  const fs::path out = folder_.path() / "new/name.gguf";
+  ASSERT_EQ(Axon({"convert", Model("gemma2").string(), "--format", "gguf", "--type", "f16", "--out",
+                  out.string(), "--json"}),
+            0)
+      << err_;
+  EXPECT_THAT(out_, AllOf(HasSubstr(R"("architecture":"gemma2")"), HasSubstr(R"("notes":[])")));
+  EXPECT_TRUE(os::Exists(out));
+}
+
+TEST_F(ConvertGgufTest, ExplainWritesNothing) {
+  const fs::path model = Model("gemma3-with-pictures");
+  ASSERT_EQ(Axon({"convert", model.string(), "--explain"}), 0) << err_;
+  EXPECT_THAT(out_,
+              AllOf(HasSubstr("used     language_model.model.norm.weight"),
+                    HasSubstr("ignored  vision_tower.patch.weight (pictures, not part of the text model)")));
+  EXPECT_FALSE(os::Exists(model / "model.gguf"));
+}
+
+TEST_F(ConvertGgufTest, AnInstallMakesAPackageThatIsExecutedAsGguf) {
+  ASSERT_EQ(Axon({"install", Model("llama3-scaled").string(), "--as", "test/llama"}), 0) << err_;
+  EXPECT_THAT(out_, AllOf(HasSubstr("converted llama to GGUF"), HasSubstr("(gguf, ")));
+  ASSERT_EQ(Axon({"info", "test/llama"}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("model.gguf"));
+}
+
+TEST_F(ConvertGgufTest, RefusesQuantisationOfOnnx) {
+  EXPECT_EQ(Axon({"convert", Checkpoint("albert-mlm"), "--quantize", "q8_0"}), 2);
+  EXPECT_THAT(err_, HasSubstr("--quantize is for GGUF"));
+}
+
+TEST_F(ConvertGgufTest, QuantisesByTheProgramBesideIt) {
+  const fs::path model = Model("llama3-scaled");
+  if (!os::Exists(fs::path(MLOS_BINARY_DIR) / "bin/mlos-quantize"))
+    GTEST_SKIP() << "mlos-quantize is not built";
+  // Of a width that blocks of 32 do not divide nothing can be quantised; the message says who refused.
+  const int status = Axon({"convert", model.string(), "--quantize", "q8_0"});
+  EXPECT_TRUE(status == 0 || err_.find("mlos-quantize q8_0") != std::string::npos) << err_;
+  EXPECT_FALSE(os::Exists(model / "model.gguf.unquantized"));
+  ASSERT_EQ(Axon({"convert", (fs::path(MLOS_SOURCE_DIR) / "tests/models/addition").string(), "--quantize",
+                  "q8_0", "--out", (folder_.path() / "a.gguf").string()}),
+            0)
+      << err_;
+  EXPECT_LT(fs::file_size(folder_.path() / "a.gguf"),
+            fs::file_size(fs::path(MLOS_SOURCE_DIR) / "tests/models/addition/model-f16.gguf") * 7 / 10);
+  EXPECT_NE(Axon({"convert", model.string(), "--quantize", "q99"}), 0);
+}
+
 }  // namespace
 }  // namespace mlos::axon
