@@ -23,6 +23,7 @@ class InstanceTest : public ::testing::TestWithParam<Isolation> {
     OpenOptions options;
     options.isolation = GetParam();
     options.worker.program = kWorkerProgram;
+    options.worker.sandbox = kTestSandbox;
     auto registry = PluginRegistry::Open({folder_.path()}, options, nullptr);
     ASSERT_TRUE(registry.ok()) << registry.status().ToString();
     registry_ = std::move(registry).value();

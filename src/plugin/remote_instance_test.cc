@@ -29,6 +29,7 @@ class RemoteInstanceTest : public ::testing::Test {
     options.isolation = Isolation::kProcess;
     options.worker = std::move(settings);
     options.worker.program = kWorkerProgram;
+    options.worker.sandbox = kTestSandbox;
     options.log = [this](LogLevel, const std::string&, std::string_view text) {
       const std::lock_guard lock(mu_);
       log_ += std::string(text) + "\n";
@@ -223,6 +224,18 @@ TEST_F(RemoteInstanceTest, AnswersInTimeWhenAStoppedWorkerDoesNot) {
   request.deadline_ns = Clock::Real().MonotonicNs() + 50'000'000;
   EXPECT_EQ(Ask(std::move(request)).code(), Code::kDeadlineExceeded);
   kill(static_cast<pid_t>(instance_->stats().pid), SIGCONT);
+}
+
+TEST_F(RemoteInstanceTest, DoesNotKeepTheThreadOfAShortModelWhenItsWorkerIsStopped) {
+  WorkerSettings settings;
+  settings.hang_timeout = std::chrono::milliseconds(1000);
+  Open(settings);
+  for (int i = 0; i < 50; ++i) EXPECT_TRUE(Ask(Attack("none")).ok());
+  ASSERT_EQ(kill(static_cast<pid_t>(instance_->stats().pid), SIGSTOP), 0);
+  auto answer = std::make_shared<Answer>();
+  instance_->Run(Attack("none"), std::make_unique<AnswerSink>(answer));
+  EXPECT_EQ(answer->times(), 0) << "Run waited until the worker was killed";
+  EXPECT_TRUE(answer->Wait().ok());
 }
 
 TEST_F(RemoteInstanceTest, SaysHowAWorkerDiedThatLoads) {

@@ -123,7 +123,7 @@ void WorkerLink::Ring() {
 }
 
 bool WorkerLink::Spin(const Slot& slot) {
-  if (spin_ns_ == 0 || usual_ns_.load(std::memory_order_relaxed) > spin_ns_) return false;
+  if (spin_ns_ == 0 || usual_ns() > spin_ns_) return false;
   const int64_t until_ns = Clock::Real().MonotonicNs() + spin_ns_;
   do {
     for (int i = 0; i < 32; ++i) {
@@ -147,8 +147,8 @@ WorkerLink::Outcome WorkerLink::WaitFor(const RemoteCall& call, int64_t until_ns
   }
   if (dead_.load() && slot.done.load() == kDeadMark) return Outcome::kDead;
   const int64_t took_ns = Clock::Real().MonotonicNs() - begun_ns;
-  const int64_t usual_ns = usual_ns_.load(std::memory_order_relaxed);
-  usual_ns_.store(usual_ns + (took_ns - usual_ns) / 8, std::memory_order_relaxed);
+  const int64_t before_ns = usual_ns();
+  usual_ns_.store(before_ns < 0 ? took_ns : before_ns + (took_ns - before_ns) / 8, std::memory_order_relaxed);
   return Outcome::kDone;
 }
 

@@ -61,6 +61,8 @@ class WorkerLink {
   enum class Outcome { kDone, kDead, kTimeout };
   // Sleeps until the worker has answered, is dead, or the time (CLOCK_MONOTONIC) has come.
   Outcome WaitFor(const RemoteCall& call, int64_t until_ns);
+  // How long answers took lately; negative when there was none yet.
+  int64_t usual_ns() const { return usual_ns_.load(std::memory_order_relaxed); }
   // From now on the worker tells of the answer by message. False when it is there already.
   bool Detach(const RemoteCall& call);
   // The answer of a call that is done; frees its slot. Nothing when someone else has taken it.
@@ -100,8 +102,7 @@ class WorkerLink {
   const int64_t spin_ns_;
   const std::shared_ptr<TensorArena> output_view_;
 
-  // How long answers took lately; whether looking for one pays.
-  std::atomic<int64_t> usual_ns_{0};
+  std::atomic<int64_t> usual_ns_{-1};
   std::atomic<bool> dead_{false};
 
   Mutex mu_;

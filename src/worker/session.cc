@@ -46,12 +46,12 @@ Result<os::SandboxSpec> SandboxOf(const Open& open, std::vector<int> keep) {
 }
 
 // Frees the output blocks that the host has given back.
-void TakeReleases(const ControlView& control, SharedArena& arena) {
+void TakeReleases(const ControlView& control, BlockAllocator& blocks) {
   ControlHeader& header = control.header();
   uint64_t head = header.release_head.load(std::memory_order_relaxed);
   const uint64_t tail = header.release_tail.load(std::memory_order_acquire);
   if (tail - head > kReleases) return;
-  for (; head != tail; ++head) arena.FreeLocked(control.release(head).load(std::memory_order_relaxed));
+  for (; head != tail; ++head) blocks.Free(control.release(head).load(std::memory_order_relaxed));
   header.release_head.store(head, std::memory_order_release);
 }
 
@@ -103,7 +103,7 @@ Status Session::Greet() {
   const ControlView view(parts_.control->data());
   if (view.header().magic != kControlMagic) return InvalidArgument("control memory without its magic number");
   parts_.output = std::make_shared<SharedArena>(
-      std::move(output), [control = parts_.control, view](SharedArena& arena) { TakeReleases(view, arena); });
+      std::move(output), [control = parts_.control, view](BlockAllocator& blocks) { TakeReleases(view, blocks); });
   return OkStatus();
 }
 

@@ -13,14 +13,14 @@ constexpr uint64_t kCommitStep = 1 << 20;
 
 }  // namespace
 
-SharedArena::SharedArena(os::SharedMemory memory, std::function<void(SharedArena&)> before_allocate)
+SharedArena::SharedArena(os::SharedMemory memory, Hook before_allocate)
     : memory_(std::move(memory)),
       before_allocate_(std::move(before_allocate)),
       blocks_(memory_.size_bytes()) {}
 
 std::byte* SharedArena::Allocate(size_t size_bytes) {
   MutexLock lock(mu_);
-  if (before_allocate_) before_allocate_(*this);
+  if (before_allocate_) before_allocate_(blocks_);
   const auto block = blocks_.Allocate(size_bytes);
   if (!block) return nullptr;
   if (!CommitUpTo(block->offset + block->size_bytes)) {

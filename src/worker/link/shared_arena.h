@@ -16,13 +16,12 @@ namespace mlos::worker {
 // Thread-safe.
 class SharedArena final : public TensorArena {
  public:
-  // `before_allocate`, when set, is called with the lock held before a block is looked for; it may call FreeLocked.
-  explicit SharedArena(os::SharedMemory memory, std::function<void(SharedArena&)> before_allocate = {});
+  // `before_allocate`, when set, is called with the arena's lock held before a block is looked for; it may free some.
+  using Hook = std::function<void(BlockAllocator&)>;
+  explicit SharedArena(os::SharedMemory memory, Hook before_allocate = {});
 
   std::byte* Allocate(size_t size_bytes) override;
   void Free(std::byte* block) override;
-  // False when no block that is taken begins there.
-  bool FreeLocked(uint64_t offset) MLOS_REQUIRES(mu_) { return blocks_.Free(offset); }
 
   // Where in the arena [data, data + size) lies; nothing when it does not.
   std::optional<uint64_t> OffsetOf(const std::byte* data, uint64_t size_bytes) const;
@@ -34,7 +33,7 @@ class SharedArena final : public TensorArena {
   bool CommitUpTo(uint64_t end) MLOS_REQUIRES(mu_);
 
   const os::SharedMemory memory_;
-  const std::function<void(SharedArena&)> before_allocate_;
+  const Hook before_allocate_;
   Mutex mu_;
   BlockAllocator blocks_ MLOS_GUARDED_BY(mu_);
   // Memory is taken from the system in order and never given back before the arena ends.
