@@ -14,6 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (const auto memory = mlos::os::ParseSmapsRollup(text); memory.ok()) {
     if (memory->private_bytes() < memory->anonymous) std::abort();
   }
+  (void)mlos::os::ParseProcessStatus(text);
   (void)mlos::os::ParseMeminfo(text);
   (void)mlos::os::ParseCgroupEvents(text);
   const auto budget = mlos::resources::ResolveBudget(text, {.total = uint64_t{1} << 34}, {});

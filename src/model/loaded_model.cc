@@ -159,7 +159,8 @@ std::vector<resources::SharedBytes> SharedOf(const PreparedLoad& prepared, uint6
   return MappedFiles(prepared.files, fs::is_directory(prepared.registration.path, error), mapped_bytes);
 }
 
-Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::PluginRegistry& plugins) {
+Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::PluginRegistry& plugins,
+                                 EstimateCache& estimates) {
   PreparedLoad out{.registration = registration};
   MLOS_ASSIGN_OR_RETURN(out.files, ResolveModelFiles(registration));
   if (registration.plugin_id.empty()) {
@@ -171,7 +172,7 @@ Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::Plugi
                  .model_path = out.files.model_path,
                  .format = out.files.format,
                  .isolation = IsolationOf(registration)};
-  MLOS_ASSIGN_OR_RETURN(out.estimate, plugins.EstimateModel(out.plugin_id, out.options));
+  MLOS_ASSIGN_OR_RETURN(out.estimate, estimates.Get(plugins, out.plugin_id, out.options, &out.estimate_is_fresh));
   const auto private_bytes = CheckedAdd(out.estimate.private_bytes, out.estimate.per_call_bytes);
   if (!private_bytes) {
     return Internal("plugin '" + out.plugin_id + "' estimates " + std::to_string(out.estimate.private_bytes) +

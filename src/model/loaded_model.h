@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "infer/model_interface.h"
 #include "model/catalog.h"
+#include "model/estimate_cache.h"
 #include "plugin/instance.h"
 #include "preprocess/text_pipeline.h"
 #include "resources/memory_broker.h"
@@ -79,6 +80,7 @@ struct PreparedLoad {
   std::string plugin_id;
   plugin::LoadOptions options;
   plugin::Estimate estimate;
+  bool estimate_is_fresh = true;  // asked for this load, not remembered
   resources::Demand demand;
 };
 
@@ -86,7 +88,8 @@ struct PreparedLoad {
 std::vector<resources::SharedBytes> SharedOf(const PreparedLoad& prepared, uint64_t mapped_bytes);
 
 // Reads headers only. Mapped files count by device and inode, so that models that map the same file pay for it once.
-Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::PluginRegistry& plugins);
+Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::PluginRegistry& plugins,
+                                 EstimateCache& estimates);
 
 // Blocks while the model loads. The lease moves into it.
 Result<std::unique_ptr<LoadedModel>> LoadPrepared(const PreparedLoad& prepared, plugin::PluginRegistry& plugins,

@@ -246,6 +246,7 @@ class Registry final : public resources::LeaseOwner {
   std::atomic<int64_t> next_wake_ns_{0};
   int64_t measured_ns_ MLOS_GUARDED_BY(mu_) = 0;
 
+  EstimateCache estimates_;
   LoaderThreads loader_;
   std::thread keeper_;
   // Last: models end before the plugins do.

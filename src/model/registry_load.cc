@@ -20,7 +20,7 @@ void Registry::PrepareAndReserve(const EntryPtr& entry, uint64_t serial) {
     MutexLock lock(mu_);
     registration = entry->registration;
   }
-  Result<PreparedLoad> prepared = PrepareLoad(registration, *plugins_);
+  Result<PreparedLoad> prepared = PrepareLoad(registration, *plugins_, estimates_);
   if (!prepared.ok()) return FinishLoad(entry, prepared.status());
   const auto shared = std::make_shared<PreparedLoad>(std::move(prepared).value());
   bool stop = false;
@@ -75,7 +75,10 @@ Result<std::unique_ptr<LoadedModel>> Registry::LoadAndCommit(const PreparedLoad&
       found.known ? found.private_bytes + prepared.estimate.per_call_bytes : prepared.demand.private_bytes;
   std::optional<std::vector<resources::SharedBytes>> shared;
   // A load may leave a cache behind that the model then maps: what holds from now on can be less than what loading took.
-  if (const auto now = plugins_->EstimateModel(prepared.plugin_id, prepared.options); now.ok()) {
+  const auto now = prepared.estimate_is_fresh
+                       ? estimates_.Renew(*plugins_, prepared.plugin_id, prepared.options)
+                       : Result<plugin::Estimate>(prepared.estimate);
+  if (now.ok()) {
     shared = SharedOf(prepared, now->mapped_bytes);
     if (!found.known && now->private_bytes < prepared.estimate.private_bytes)
       private_bytes = now->private_bytes + prepared.estimate.per_call_bytes;
@@ -101,8 +104,11 @@ void Registry::AnswerWaitersLocked(Entry& entry, const Status& error, int64_t re
   waiting_ -= entry.waiters.size();
   for (Waiting& waiting : std::exchange(entry.waiters, {})) {
     if (error.ok()) {
+      // Moved on, so that no copy keeps the model busy after the one who asked has let go.
       later->push_back([done = std::move(waiting.done),
-                        handle = PinLocked(entry, waiting.options.keep_alive_ns)] { done(handle, 0); });
+                        handle = PinLocked(entry, waiting.options.keep_alive_ns)]() mutable {
+        done(std::move(handle), 0);
+      });
     } else {
       later->push_back([done = std::move(waiting.done), error, retry_after_ns] { done(error, retry_after_ns); });
     }

@@ -99,7 +99,7 @@ Result<Handle> Registry::Register(Registration registration, SwapReport* report)
   SwapReport ignored;
   if (report == nullptr) report = &ignored;
   const Changing changing(*this, registration.id);
-  MLOS_ASSIGN_OR_RETURN(const PreparedLoad prepared, PrepareLoad(registration, *plugins_));
+  MLOS_ASSIGN_OR_RETURN(const PreparedLoad prepared, PrepareLoad(registration, *plugins_, estimates_));
   EntryPtr old;
   std::vector<LeaseId> spare;
   {

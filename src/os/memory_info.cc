@@ -122,9 +122,30 @@ Result<ProcessMemory> ParseSmapsRollup(std::string_view text) {
   return out;
 }
 
+Result<ProcessMemory> ParseProcessStatus(std::string_view text) {
+  const auto anonymous = KilobyteLine(text, "RssAnon");
+  const auto file = KilobyteLine(text, "RssFile");
+  const auto shmem = KilobyteLine(text, "RssShmem");
+  if (!anonymous || !file || !shmem) return DataLoss("the status of the process has no RssAnon, RssFile or RssShmem");
+  ProcessMemory out{.anonymous = *anonymous, .shmem = *shmem, .file = *file, .file_pss = *file};
+  out.swap = KilobyteLine(text, "VmSwap").value_or(0);
+  const auto own = CheckedAdd(out.anonymous, out.shmem);
+  const auto all = own ? CheckedAdd(*own, out.file) : std::nullopt;
+  if (!all || !CheckedAdd(*own, out.swap)) return DataLoss("the status of the process gives sizes that overflow");
+  out.rss = out.pss = *all;
+  return out;
+}
+
 Result<ProcessMemory> ReadProcessMemory(int64_t pid) {
   const std::string who = pid == 0 ? "self" : std::to_string(pid);
-  MLOS_ASSIGN_OR_RETURN(const std::string text, ReadText("/proc/" + who + "/smaps_rollup"));
+  const Result<std::string> rollup = ReadText("/proc/" + who + "/smaps_rollup");
+  if (rollup.status().code() == Code::kPermissionDenied) {
+    // A process that the sandbox hides even from its parent.
+    MLOS_ASSIGN_OR_RETURN(const std::string status, ReadText("/proc/" + who + "/status"));
+    return ParseProcessStatus(status);
+  }
+  if (!rollup.ok()) return rollup.status();
+  const std::string& text = *rollup;
   // A process that is ending has no pages, and the file then no lines.
   if (text.empty()) return NotFound("process " + who + " has ended");
   return ParseSmapsRollup(text);

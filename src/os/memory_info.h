@@ -28,6 +28,8 @@ struct ProcessMemory {
 
 // The text of /proc/PID/smaps_rollup. kDataLoss when a field that is needed is missing or no number.
 Result<ProcessMemory> ParseSmapsRollup(std::string_view text);
+// The text of /proc/PID/status, which everybody may read: no shares, so mapped files count whole in pss.
+Result<ProcessMemory> ParseProcessStatus(std::string_view text);
 // `pid` 0 = this process. kNotFound when there is no such process; kPermissionDenied when it is another user's.
 Result<ProcessMemory> ReadProcessMemory(int64_t pid);
 

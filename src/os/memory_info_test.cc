@@ -45,6 +45,19 @@ TEST(MemoryInfoTest, ThisProcessGrowsByWhatItTouches) {
   EXPECT_GE(after->private_bytes(), before->private_bytes() + kBytes * 9 / 10);
 }
 
+TEST(MemoryInfoTest, TheStatusOfAProcessStandsInForARollupThatMayNotBeRead) {
+  const auto m = ParseProcessStatus("Name:\tx\nVmSwap:\t 2 kB\nRssAnon:\t 10 kB\nRssFile:\t 20 kB\nRssShmem:\t 5 kB\n");
+  ASSERT_TRUE(m.ok()) << m.status().message();
+  EXPECT_EQ(m->private_bytes(), 17u * 1024);
+  EXPECT_EQ(m->file, 20u * 1024);
+  EXPECT_EQ(m->rss, 35u * 1024);
+  EXPECT_EQ(ParseProcessStatus("RssAnon: 1 kB\n").status().code(), Code::kDataLoss);
+  EXPECT_EQ(ParseProcessStatus("RssAnon: 9007199254740993 kB\nRssFile: 9007199254740993 kB\nRssShmem: 1 kB\n")
+                .status()
+                .code(),
+            Code::kDataLoss);
+}
+
 TEST(MemoryInfoTest, AProcessThatIsNotThereIsNotFound) {
   EXPECT_EQ(ReadProcessMemory(4'000'000'000).status().code(), Code::kNotFound);
 }

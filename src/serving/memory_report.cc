@@ -56,6 +56,9 @@ ProcessReport Server::Processes() {
       process.loaded = true;
       process.pid = found.pid;
       process.restarts = snapshot.model->instance->stats().restarts;
+      // Its worker starts again, or was given up.
+      if (const Status health = snapshot.model->instance->health(); !health.ok())
+        process.status.error = health.message();
       process.measured = found.known;
       process.private_bytes = found.private_bytes;
       process.mapped_bytes = found.mapped_bytes;
