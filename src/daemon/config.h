@@ -29,8 +29,8 @@ struct Config {
   int threads = 0;                                 // requests executed at once; 0 = one a CPU
   size_t max_queue = 1024;
   bool scan_at_start = false;
-  std::string memory_budget = "auto";            // resources/budget.h
-  int64_t keep_alive_ns = 300'000'000'000;       // infer/keep_alive.h; negative = for ever
+  std::string memory_budget = "auto";              // resources/budget.h
+  int64_t keep_alive_ns = 300'000'000'000;         // infer/keep_alive.h; negative = for ever
   std::chrono::milliseconds load_timeout{60'000};  // how long a request waits for memory
   std::vector<std::string> preload;              // model ids, loaded at start
   std::string isolation = "process";  // none, process: where models run that do not say otherwise
@@ -40,6 +40,7 @@ struct Config {
   uint64_t worker_arena_mb = 1024;
   std::chrono::milliseconds worker_hang_timeout{10'000};
   std::chrono::milliseconds worker_stuck_timeout{30'000};
+  std::string boost = "nice";  // workers.boost: "off", "nice", "realtime"
 
   // weight_cache
   bool weight_cache = true;

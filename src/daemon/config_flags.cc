@@ -47,7 +47,8 @@ struct Flags {
   std::vector<std::string> hosts;
   std::vector<std::string> plugin_dirs;
   std::optional<uint16_t> port;
-  std::optional<std::string> unix_socket, home, log_level, log_file, port_file, memory_budget, keep_alive, isolation;
+  std::optional<std::string> unix_socket, home, log_level, log_file, port_file, memory_budget, keep_alive,
+      isolation;
   std::vector<std::string> preload;
   std::optional<int> threads;
   std::optional<uint16_t> grpc_port;
@@ -69,11 +70,13 @@ void Declare(CLI::App& app, Flags& f) {
       ->check(CLI::Range(0, 1024));
   app.add_option("--memory-budget", f.memory_budget,
                  "memory for models: auto, a percentage such as 80%, or a size such as 6GB (default auto)");
-  app.add_option("--keep-alive", f.keep_alive,
-                 "how long a model stays loaded without requests: 5m, seconds, 0 = unload at once, -1 = for ever "
-                 "(default 5m)");
+  app.add_option(
+      "--keep-alive", f.keep_alive,
+      "how long a model stays loaded without requests: 5m, seconds, 0 = unload at once, -1 = for ever "
+      "(default 5m)");
   app.add_option("--preload", f.preload, "registered model to load at start, may be repeated");
-  app.add_option("--isolation", f.isolation, "where models run: process (each in a worker) or none (in this program)");
+  app.add_option("--isolation", f.isolation,
+                 "where models run: process (each in a worker) or none (in this program)");
   app.add_flag("--scan", f.scan, "register every installed package at start");
   app.add_option("--log-level", f.log_level, "debug, info, warn or error");
   app.add_option("--log-file", f.log_file, "append the log to this file instead of standard error");
@@ -125,6 +128,8 @@ Status CheckLogLevel(const Config& c) {
 }
 
 Status CheckIsolation(const Config& c) {
+  if (c.boost != "off" && c.boost != "nice" && c.boost != "realtime")
+    return InvalidArgument("workers.boost '" + c.boost + "' is unknown, wanted off, nice or realtime");
   if (c.isolation == "none" || c.isolation == "process") return OkStatus();
   return InvalidArgument("isolation '" + c.isolation + "' is unknown, wanted process or none");
 }

@@ -119,6 +119,7 @@ std::map<std::string, Setter> Keys(Config* c) {
       {"core.load_timeout_ms", Number(1, std::numeric_limits<int32_t>::max(), &c->load_timeout)},
       {"core.preload", List(&c->preload)},
       {"core.isolation", Text(&c->isolation)},
+      {"workers.boost", Text(&c->boost)},
       {"workers.program", Text(&c->worker_program)},
       {"workers.arena_mb", Number(1, 1 << 20, &c->worker_arena_mb)},
       {"workers.hang_timeout_ms", Number(100, 3'600'000, &c->worker_hang_timeout)},

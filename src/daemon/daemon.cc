@@ -69,10 +69,12 @@ Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, cons
   }
   open.worker.arena_bytes = config.worker_arena_mb << 20;
   open.worker.hang_timeout = config.worker_hang_timeout;
+  open.worker.boost = config.boost == "off"        ? resources::BoostMode::kOff
+                      : config.boost == "realtime" ? resources::BoostMode::kRealtime
+                                                   : resources::BoostMode::kNice;
   open.worker.stuck_timeout = config.worker_stuck_timeout;
   std::vector<Status> problems;
-  MLOS_ASSIGN_OR_RETURN(auto plugins,
-                        plugin::PluginRegistry::Open(plugin_dirs, std::move(open), &problems));
+  MLOS_ASSIGN_OR_RETURN(auto plugins, plugin::PluginRegistry::Open(plugin_dirs, std::move(open), &problems));
   for (const Status& problem : problems) spdlog::warn("plugin left out: {}", problem.message());
   for (const plugin::PluginDescription& p : plugins->List()) {
     spdlog::info("plugin {} {} (engine {}) from {}", p.id, p.version, p.engine_version, p.path.string());
@@ -82,18 +84,19 @@ Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, cons
   if (error) return PermissionDenied("cannot create '" + data_dir.string() + "': " + error.message());
   MLOS_ASSIGN_OR_RETURN(auto catalog, model::Catalog::Open(data_dir / "registry.db"));
   model::RegistryOptions options{.broker = &broker, .keep_alive_ns = config.keep_alive_ns};
-  options.load_timeout_ns =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(config.load_timeout).count();
+  options.load_timeout_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(config.load_timeout).count();
   return model::Registry::Open(std::move(catalog), std::move(plugins), options);
 }
 
-frontend::HttpConfig HttpConfigOf(const Config& config, AccessLogWriter* access_log) {
+frontend::HttpConfig HttpConfigOf(const Config& config, std::string_view runtime_mode,
+                                  AccessLogWriter* access_log) {
   frontend::HttpConfig http{.hosts = config.hosts,
                             .port = config.port,
                             .unix_path = config.unix_socket,
                             .io_threads = config.io_threads,
                             .cors_origin = config.cors_origin,
                             .version = kVersion,
+                            .runtime_mode = std::string(runtime_mode),
                             .request_timeout = config.request_timeout};
   http.limits.max_body_bytes = config.max_body_mb << 20;
   if (access_log != nullptr) {
@@ -122,13 +125,18 @@ void ScanInstalled(serving::Server& server) {
 Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
   std::unique_ptr<Daemon> daemon(new Daemon);
   daemon->config_ = config;
+  daemon->backend_ = resources::OpenBackend();
+  spdlog::info("runtime mode {}{}", resources::RuntimeModeName(daemon->backend_->mode()),
+               daemon->backend_->why().empty() ? "" : " (" + daemon->backend_->why() + ")");
   MLOS_RETURN_IF_ERROR(daemon->OpenBroker());
   MLOS_RETURN_IF_ERROR(daemon->OpenServer());
   if (config.scan_at_start) ScanInstalled(*daemon->server_);
   MLOS_RETURN_IF_ERROR(daemon->OpenAccessLog());
   MLOS_ASSIGN_OR_RETURN(
       daemon->http_,
-      frontend::HttpServer::Start(HttpConfigOf(config, daemon->access_log_.get()), *daemon->server_));
+      frontend::HttpServer::Start(HttpConfigOf(config, resources::RuntimeModeName(daemon->backend_->mode()),
+                                               daemon->access_log_.get()),
+                                  *daemon->server_));
   uint16_t port = 0;
   for (const frontend::Endpoint& endpoint : daemon->http_->endpoints()) {
     spdlog::info("listening on {} port {}", endpoint.host, endpoint.port);

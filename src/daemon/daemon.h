@@ -10,6 +10,7 @@
 #include "daemon/access_log.h"
 #include "daemon/config.h"
 #include "frontend/http/server.h"
+#include "resources/backend.h"
 #include "resources/memory_broker.h"
 #include "resources/pressure_guard.h"
 #include "serving/server.h"
@@ -34,6 +35,7 @@ class Daemon {
   // Destroyed in reverse: the front end goes before what it serves and where it logs.
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> access_file_{nullptr, std::fclose};  // null: standard error
   std::unique_ptr<AccessLogWriter> access_log_;  // null: the log level leaves requests out
+  std::unique_ptr<resources::Backend> backend_;
   std::unique_ptr<resources::MemoryBroker> broker_;
   std::unique_ptr<serving::Server> server_;
   std::unique_ptr<resources::PressureGuard> pressure_;

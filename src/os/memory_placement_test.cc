@@ -11,7 +11,8 @@ class MemoryPlacementTest : public testing::Test {
  protected:
   static constexpr size_t kBytes = size_t{64} << 12;
   MemoryPlacementTest()
-      : memory_(static_cast<std::byte*>(mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)),
+      : memory_(static_cast<std::byte*>(
+                    mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)),
                 kBytes) {}
   ~MemoryPlacementTest() override { munmap(memory_.data(), kBytes); }
   std::span<std::byte> memory_;

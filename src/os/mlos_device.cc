@@ -67,8 +67,8 @@ Result<MlosDevice> MlosDevice::Open(const std::filesystem::path& path) {
   mlos_version version{};
   MLOS_RETURN_IF_ERROR(Call(device.fd_, MLOS_IOC_VERSION, "ask the version of the kernel module", &version));
   if (version.abi_major != MLOS_ABI_MAJOR) {
-    return Unimplemented("the kernel module speaks ABI " + std::to_string(version.abi_major) + ", this build " +
-                         std::to_string(MLOS_ABI_MAJOR));
+    return Unimplemented("the kernel module speaks ABI " + std::to_string(version.abi_major) +
+                         ", this build " + std::to_string(MLOS_ABI_MAJOR));
   }
   device.facts_ = {.slots = version.slots,
                    .tensors = (version.features & MLOS_FEATURE_TMM) != 0,
@@ -97,7 +97,8 @@ Result<MlosDevice::Tensor> MlosDevice::AllocateTensor(const TensorOptions& optio
   mlos_tensor_alloc a{};
   a.bytes = options.size_bytes;
   a.numa_node = options.numa_node;
-  a.flags = (options.read_only ? MLOS_TENSOR_READONLY : 0) | (options.discardable ? MLOS_TENSOR_DISCARDABLE : 0) |
+  a.flags = (options.read_only ? MLOS_TENSOR_READONLY : 0) |
+            (options.discardable ? MLOS_TENSOR_DISCARDABLE : 0) |
             (options.strict_node ? MLOS_ALLOC_NUMA_STRICT : 0);
   if (options.backing_fd >= 0) {
     a.flags |= MLOS_TENSOR_BACKED;
@@ -154,7 +155,8 @@ Status MlosDevice::WaitGranted(uint64_t inference) const {
   mlos_inference_wait a{};
   a.inference_id = inference;
   MLOS_RETURN_IF_ERROR(Call(fd_, MLOS_IOC_INFERENCE_WAIT, "wait for a slot", &a));
-  if (a.state == MLOS_INFERENCE_EXPIRED) return DeadlineExceeded("the deadline passed before a slot was free");
+  if (a.state == MLOS_INFERENCE_EXPIRED)
+    return DeadlineExceeded("the deadline passed before a slot was free");
   return OkStatus();
 }
 
@@ -170,8 +172,10 @@ Result<MlosDevice::Latency> MlosDevice::ModelLatency(uint64_t model) const {
   mlos_model_latency_ext a{};
   a.model_id = model;
   MLOS_RETURN_IF_ERROR(Call(fd_, MLOS_IOC_MODEL_LATENCY_EXT, "ask a model's latency", &a));
-  return Latency{
-      .p50_ns = a.p50_duration_ns, .p90_ns = a.p90_duration_ns, .p99_ns = a.p99_duration_ns, .samples = a.samples};
+  return Latency{.p50_ns = a.p50_duration_ns,
+                 .p90_ns = a.p90_duration_ns,
+                 .p99_ns = a.p99_duration_ns,
+                 .samples = a.samples};
 }
 
 }  // namespace mlos::os

@@ -61,7 +61,7 @@ class MlosDevice {
     uint64_t model = 0;
     uint32_t priority = 2;  // 0 realtime .. 3 batch
     uint32_t threads = 1;
-    int64_t deadline_ns = 0;   // CLOCK_MONOTONIC; 0 = none
+    int64_t deadline_ns = 0;    // CLOCK_MONOTONIC; 0 = none
     std::span<const int> tids;  // to raise; empty = the calling thread; at most 64
     bool boost = false;
   };

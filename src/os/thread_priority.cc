@@ -16,7 +16,8 @@ namespace mlos::os {
 namespace {
 
 Status Failed(int tid, std::string_view what) {
-  const std::string message = std::string(what) + " of thread " + std::to_string(tid) + ": " + std::strerror(errno);
+  const std::string message =
+      std::string(what) + " of thread " + std::to_string(tid) + ": " + std::strerror(errno);
   if (errno == ESRCH) return NotFound(message);
   if (errno == EPERM || errno == EACCES) {
     return PermissionDenied(message + "; allow CAP_SYS_NICE, or raise the limits rtprio and nice");
@@ -51,7 +52,8 @@ Result<ThreadPriority> GetThreadPriority(int tid) {
   errno = 0;
   const int nice = getpriority(PRIO_PROCESS, static_cast<id_t>(tid));
   if (nice == -1 && errno != 0) return Failed(tid, "nice value");
-  return ThreadPriority{.policy = policy == SCHED_OTHER ? ThreadPolicy::kNormal : ThreadPolicy::kOther, .nice = nice};
+  return ThreadPriority{.policy = policy == SCHED_OTHER ? ThreadPolicy::kNormal : ThreadPolicy::kOther,
+                        .nice = nice};
 }
 
 Status SetThreadPriority(int tid, const ThreadPriority& priority) {
@@ -63,7 +65,8 @@ Status SetThreadPriority(int tid, const ThreadPriority& priority) {
       return OkStatus();
     case ThreadPolicy::kNormal:
       if (sched_setscheduler(tid, SCHED_OTHER, &param) != 0) return Failed(tid, "set normal policy");
-      if (setpriority(PRIO_PROCESS, static_cast<id_t>(tid), priority.nice) != 0) return Failed(tid, "set nice value");
+      if (setpriority(PRIO_PROCESS, static_cast<id_t>(tid), priority.nice) != 0)
+        return Failed(tid, "set nice value");
       return OkStatus();
     case ThreadPolicy::kOther:
       break;

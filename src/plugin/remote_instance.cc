@@ -30,19 +30,21 @@ int64_t NowNs() { return Clock::Real().MonotonicNs(); }
 }  // namespace
 
 RemoteInstance::RemoteInstance(RemoteModel model, std::shared_ptr<worker::SharedArena> inputs)
-    : model_(std::move(model)), inputs_(std::move(inputs)), policy_(model_.settings.max_crashes) {}
+    : model_(std::move(model)),
+      inputs_(std::move(inputs)),
+      boost_(model_.settings.boost),
+      policy_(model_.settings.max_crashes) {}
 
 Result<std::unique_ptr<Instance>> RemoteInstance::Load(RemoteModel model) {
-  MLOS_ASSIGN_OR_RETURN(auto memory,
-                        os::SharedMemory::CreateReadOnlyForOthers("mlos-worker-input", model.settings.arena_bytes));
+  MLOS_ASSIGN_OR_RETURN(auto memory, os::SharedMemory::CreateReadOnlyForOthers("mlos-worker-input",
+                                                                               model.settings.arena_bytes));
   std::unique_ptr<RemoteInstance> instance(
       new RemoteInstance(std::move(model), std::make_shared<worker::SharedArena>(std::move(memory))));
   MLOS_ASSIGN_OR_RETURN(instance->wake_, os::WakeEvent::Create());
   std::promise<Status> loaded;
   std::future<Status> result = loaded.get_future();
-  instance->supervisor_ = std::thread([raw = instance.get(), promise = std::move(loaded)]() mutable {
-    raw->Supervise(std::move(promise));
-  });
+  instance->supervisor_ = std::thread(
+      [raw = instance.get(), promise = std::move(loaded)]() mutable { raw->Supervise(std::move(promise)); });
   MLOS_RETURN_IF_ERROR(result.get());
   return std::unique_ptr<Instance>(std::move(instance));
 }
@@ -75,6 +77,11 @@ InstanceStats RemoteInstance::stats() const {
   return out;
 }
 
+int64_t RemoteInstance::WorkerPid() const {
+  MutexLock lock(mu_);
+  return pid_;
+}
+
 os::SandboxReport RemoteInstance::sandbox() const {
   MutexLock lock(mu_);
   return sandbox_;
@@ -103,6 +110,7 @@ void RemoteInstance::Run(Request request, std::unique_ptr<ResponseSink> sink) {
       if (const CallPtr cancelled = weak.lock(); cancelled && !cancelled->claimed()) OnCancel(cancelled);
     });
   }
+  if (call->request.priority <= Priority::kHigh) call->boost = boost_.Hold(WorkerPid());
   const bool generates = call->request.generation.has_value();
   const auto link = Dispatch(call, generates ? Waiter::kSocket : Waiter::kNone);
   if (link != nullptr && !generates) AwaitAnswer(*link, call);
@@ -125,7 +133,8 @@ Status RemoteInstance::PlaceInputs(Request* request) {
   for (NamedTensor& input : request->inputs) {
     const std::span<const std::byte> data = input.tensor.data();
     if (data.empty() || input.tensor.arena() == inputs_.get()) continue;
-    MLOS_ASSIGN_OR_RETURN(Tensor copy, Tensor::Copy(input.tensor.dtype(), input.tensor.shape(), data, inputs_));
+    MLOS_ASSIGN_OR_RETURN(Tensor copy,
+                          Tensor::Copy(input.tensor.dtype(), input.tensor.shape(), data, inputs_));
     if (copy.arena() != inputs_.get()) {
       return Unavailable("the shared memory for inputs is full (" + std::to_string(data.size()) +
                          " bytes wanted for '" + input.name + "'): retry later");
@@ -143,7 +152,8 @@ std::shared_ptr<WorkerLink> RemoteInstance::Dispatch(const CallPtr& call, Waiter
       MutexLock lock(mu_);
       if (state_ == State::kReady) {
         link = link_;
-      } else if (state_ == State::kGivenUp || parked_.size() >= kMaxParked || call->attempts >= kMaxAttempts) {
+      } else if (state_ == State::kGivenUp || parked_.size() >= kMaxParked ||
+                 call->attempts >= kMaxAttempts) {
         refused = Unavailable(reason_ + ": retry later");
       } else {
         parked_.push_back(call);
@@ -195,8 +205,10 @@ void RemoteInstance::AwaitAnswer(WorkerLink& link, const CallPtr& call) {
     // The worker ends with it when it can; until then the call keeps its slot and its inputs.
     const bool done = !link.Detach(*call);
     link.Cancel(*call);
-    Answer(call, late ? DeadlineExceeded("the deadline passed while the model was running")
-                      : Cancelled("cancelled while the model was running"), {});
+    Answer(call,
+           late ? DeadlineExceeded("the deadline passed while the model was running")
+                : Cancelled("cancelled while the model was running"),
+           {});
     if (done) TakeAnswer(link, call);
     return;
   }
@@ -217,7 +229,8 @@ void RemoteInstance::TakeAnswer(WorkerLink& link, const CallPtr& call) {
   answered_by_worker_.fetch_add(1, std::memory_order_relaxed);
   if (call->digest) quarantine_.Clear(*call->digest);
   decoded.response.text = std::move(call->text);
-  if (call->refused && decoded.status.ok()) decoded.status = Cancelled("the receiver of the text refused more");
+  if (call->refused && decoded.status.ok())
+    decoded.status = Cancelled("the receiver of the text refused more");
   const Generation* generation = call->request.generation ? &*call->request.generation : nullptr;
   const size_t outputs = decoded.response.outputs.size();
   if (decoded.status.ok() && generation == nullptr && outputs == 0 && !interface_.outputs.empty()) {

@@ -20,6 +20,7 @@
 #include "plugin/restart_policy.h"
 #include "plugin/worker_link.h"
 #include "plugin/worker_process.h"
+#include "resources/thread_boost.h"
 
 namespace mlos::plugin {
 
@@ -78,6 +79,7 @@ class RemoteInstance final : public Instance {
   void GiveUp(const std::string& reason);
   bool SleepUntil(int64_t at_ns);
   std::shared_ptr<WorkerLink> Link() const;
+  int64_t WorkerPid() const;
   void Log(LogLevel level, const std::string& text) const;
 
   // Constant after Load.
@@ -85,6 +87,7 @@ class RemoteInstance final : public Instance {
   const std::shared_ptr<worker::SharedArena> inputs_;
   ModelInterface interface_;
 
+  resources::ProcessBoost boost_;
   Quarantine quarantine_;
   std::atomic<bool> stopping_{false};
   std::optional<os::WakeEvent> wake_;

@@ -13,6 +13,7 @@
 #include "base/mutex.h"
 #include "infer/request.h"
 #include "plugin/quarantine.h"
+#include "resources/thread_boost.h"
 #include "worker/link/channel.h"
 #include "worker/link/layout.h"
 #include "worker/link/payload.h"
@@ -26,6 +27,7 @@ struct RemoteCall {
   int64_t started_ns = 0;
   std::optional<RequestDigest> digest;  // known when the quarantine was active
   uint64_t listener = 0;
+  std::shared_ptr<const resources::ThreadBoost> boost;  // of the worker, for the life of the call
 
   // True for the one who answers the sink.
   bool Claim() { return !claimed_.exchange(true); }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "os/sandbox.h"
+#include "resources/thread_boost.h"
 
 namespace mlos::plugin {
 
@@ -26,6 +27,9 @@ struct WorkerSettings {
   uint32_t max_crashes = 5;
   // How long either side looks for the other before it sleeps; 0 = not at all, negative = by the number of CPUs.
   int32_t spin_us = -1;
+
+  // How a worker's threads are raised while it runs requests of the classes REALTIME and HIGH.
+  resources::BoostMode boost = resources::BoostMode::kNice;
 
   os::SandboxMode sandbox = os::SandboxMode::kOn;
   uint64_t private_bytes = 0;  // of one worker; 0 = no limit

@@ -20,7 +20,8 @@ namespace mlos::resources {
 
 // As the original system names them: which of the kernel module's parts are used.
 enum class RuntimeMode { kUserspace, kKernelBasic, kKernelSched, kKernelFull };
-std::string_view RuntimeModeName(RuntimeMode mode);  // "userspace" "kernel_basic" "kernel_sched" "kernel_full"
+std::string_view RuntimeModeName(
+    RuntimeMode mode);  // "userspace" "kernel_basic" "kernel_sched" "kernel_full"
 
 struct BufferOptions {
   std::string name;  // for people

@@ -18,7 +18,8 @@ struct Counters {
 
 class KernelBuffer final : public TensorBuffer {
  public:
-  KernelBuffer(const os::MlosDevice& device, Counters* counters, os::MlosDevice::Tensor tensor, os::TensorMapping mapping)
+  KernelBuffer(const os::MlosDevice& device, Counters* counters, os::MlosDevice::Tensor tensor,
+               os::TensorMapping mapping)
       : device_(device), counters_(counters), tensor_(std::move(tensor)), mapping_(std::move(mapping)) {
     ++counters_->buffers;
     counters_->buffer_bytes += mapping_.bytes().size();
@@ -75,8 +76,10 @@ class KernelBackend final : public Backend {
   KernelBackend(os::MlosDevice device, std::unique_ptr<Backend> userspace)
       : device_(std::move(device)), userspace_(std::move(userspace)) {
     const os::MlosDevice::Facts& f = device_.facts();
-    if (!f.scheduler) why_ = "the kernel module's scheduler is switched off";
-    else if (!f.accelerators) why_ = "the kernel module's list of accelerators is switched off";
+    if (!f.scheduler)
+      why_ = "the kernel module's scheduler is switched off";
+    else if (!f.accelerators)
+      why_ = "the kernel module's list of accelerators is switched off";
   }
 
   RuntimeMode mode() const override {
@@ -101,7 +104,8 @@ class KernelBackend final : public Backend {
       wanted.read_only = true;
     }
     MLOS_ASSIGN_OR_RETURN(os::MlosDevice::Tensor tensor, device_.AllocateTensor(wanted));
-    Result<os::TensorMapping> mapping = os::TensorMapping::Map(tensor.fd, options.size_bytes, !wanted.read_only);
+    Result<os::TensorMapping> mapping =
+        os::TensorMapping::Map(tensor.fd, options.size_bytes, !wanted.read_only);
     if (!mapping.ok()) {
       (void)device_.FreeTensor(tensor.id);
       return mapping.status();
@@ -127,16 +131,18 @@ class KernelBackend final : public Backend {
     if (!device_.facts().scheduler) return userspace_->Begin(options);
     if (options.threads == 0) return InvalidArgument("an execution with 0 threads");
     const bool boost = options.execution_class <= ExecutionClass::kHigh && device_.facts().boost;
-    MLOS_ASSIGN_OR_RETURN(const os::MlosDevice::Started started,
-                          device_.Start({.model = options.model,
-                                         .priority = static_cast<uint32_t>(options.execution_class),
-                                         // More threads than slots hold all of them.
-                                         .threads = std::min(options.threads, device_.facts().slots),
-                                         .deadline_ns = options.deadline_ns,
-                                         .tids = boost ? std::span<const int>(options.tids) : std::span<const int>(),
-                                         .boost = boost}));
+    MLOS_ASSIGN_OR_RETURN(
+        const os::MlosDevice::Started started,
+        device_.Start({.model = options.model,
+                       .priority = static_cast<uint32_t>(options.execution_class),
+                       // More threads than slots hold all of them.
+                       .threads = std::min(options.threads, device_.facts().slots),
+                       .deadline_ns = options.deadline_ns,
+                       .tids = boost ? std::span<const int>(options.tids) : std::span<const int>(),
+                       .boost = boost}));
     if (!started.granted) MLOS_RETURN_IF_ERROR(device_.WaitGranted(started.id));
-    return std::unique_ptr<Execution>(new KernelExecution(device_, &counters_, started.id, boost && IsRaised(options)));
+    return std::unique_ptr<Execution>(
+        new KernelExecution(device_, &counters_, started.id, boost && IsRaised(options)));
   }
 
   Result<LatencySummary> Latency(uint64_t model) override {

@@ -33,7 +33,8 @@ class BackendTest : public testing::TestWithParam<Kind> {
   }
   // Path of a file of `bytes`, byte i being i * 7.
   std::filesystem::path MakeFile(size_t bytes) {
-    const auto path = std::filesystem::temp_directory_path() / ("mlos-backend-test-" + std::to_string(getpid()));
+    const auto path =
+        std::filesystem::temp_directory_path() / ("mlos-backend-test-" + std::to_string(getpid()));
     std::ofstream out(path, std::ios::binary);
     for (size_t i = 0; i < bytes; ++i) out.put(static_cast<char>(i * 7));
     files_.push_back(path);
@@ -88,9 +89,11 @@ TEST_P(BackendTest, ImpossibleBuffersAreRefused) {
   EXPECT_EQ(backend_->Allocate({.size_bytes = 0}).status().code(), Code::kInvalidArgument);
   EXPECT_EQ(backend_->Allocate({.size_bytes = 8, .numa_node = 900, .strict_node = true}).status().code(),
             Code::kInvalidArgument);
-  EXPECT_EQ(backend_->Allocate({.size_bytes = 8, .backing = "/nonexistent/file"}).status().code(), Code::kNotFound);
+  EXPECT_EQ(backend_->Allocate({.size_bytes = 8, .backing = "/nonexistent/file"}).status().code(),
+            Code::kNotFound);
   const auto path = MakeFile(5000);
-  EXPECT_EQ(backend_->Allocate({.size_bytes = 5001, .backing = path}).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(backend_->Allocate({.size_bytes = 5001, .backing = path}).status().code(),
+            Code::kInvalidArgument);
   EXPECT_EQ(backend_->Allocate({.size_bytes = 905, .backing = path, .backing_offset = 4096}).status().code(),
             Code::kInvalidArgument);
   EXPECT_EQ(backend_->Allocate({.size_bytes = 5000, .backing = path, .discardable = true}).status().code(),
@@ -134,7 +137,8 @@ TEST_P(BackendTest, TheUpperClassesAreRaisedForAsLongAsTheyRun) {
   const uint64_t model = backend_->RegisterModel("m").value();
   std::thread([&] {
     const os::ThreadPriority before = os::GetThreadPriority(os::ThisThread()).value();
-    auto execution = std::move(backend_->Begin({.model = model, .execution_class = ExecutionClass::kHigh}).value());
+    auto execution =
+        std::move(backend_->Begin({.model = model, .execution_class = ExecutionClass::kHigh}).value());
     const os::ThreadPriority now = os::GetThreadPriority(os::ThisThread()).value();
     if (execution->boost() == "realtime") {
       EXPECT_EQ(now.policy, os::ThreadPolicy::kRealtime);
@@ -162,8 +166,8 @@ TEST_P(BackendTest, TheThreadsNamedAreRaisedNotTheCaller) {
   });
   started.wait();
   const os::ThreadPriority mine = os::GetThreadPriority(os::ThisThread()).value();
-  auto execution =
-      std::move(backend_->Begin({.model = model, .execution_class = ExecutionClass::kRealtime, .tids = {tid}}).value());
+  auto execution = std::move(
+      backend_->Begin({.model = model, .execution_class = ExecutionClass::kRealtime, .tids = {tid}}).value());
   EXPECT_EQ(os::GetThreadPriority(os::ThisThread())->policy, mine.policy);
   if (execution->boost() == "realtime") {
     EXPECT_EQ(os::GetThreadPriority(tid)->policy, os::ThreadPolicy::kRealtime);
@@ -175,7 +179,9 @@ TEST_P(BackendTest, TheThreadsNamedAreRaisedNotTheCaller) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BackendTest, testing::Values(Kind::kUserspace, Kind::kKernel),
-                         [](const auto& kind) { return kind.param == Kind::kUserspace ? "Userspace" : "Kernel"; });
+                         [](const auto& kind) {
+                           return kind.param == Kind::kUserspace ? "Userspace" : "Kernel";
+                         });
 
 TEST(OpenBackendTest, WithoutTheDeviceSaysWhyAndWorks) {
   const std::unique_ptr<Backend> backend = OpenBackend("/nonexistent/mlos-ml");

@@ -91,10 +91,13 @@ class Durations {
     ++samples_;
   }
   LatencySummary Summary() const {
-    std::vector<int64_t> sorted(values_.begin(), values_.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(samples_, values_.size())));
+    std::vector<int64_t> sorted(values_.begin(), values_.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(
+                                                                       samples_, values_.size())));
     if (sorted.empty()) return {};
     std::sort(sorted.begin(), sorted.end());
-    const auto at = [&](size_t percent) { return sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)]; };
+    const auto at = [&](size_t percent) {
+      return sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)];
+    };
     return {.samples = samples_, .p50_ns = at(50), .p90_ns = at(90), .p99_ns = at(99)};
   }
 
@@ -108,7 +111,10 @@ class UserspaceBackend;
 class UserspaceExecution final : public Execution {
  public:
   UserspaceExecution(UserspaceBackend* backend, uint64_t model, ThreadBoost boost)
-      : backend_(backend), model_(model), boost_(std::move(boost)), started_ns_(Clock::Real().MonotonicNs()) {}
+      : backend_(backend),
+        model_(model),
+        boost_(std::move(boost)),
+        started_ns_(Clock::Real().MonotonicNs()) {}
   ~UserspaceExecution() override;
   void Fail() override { failed_ = true; }
   std::string_view boost() const override { return boost_.how(); }
@@ -131,15 +137,17 @@ class UserspaceBackend final : public Backend {
   Result<std::unique_ptr<TensorBuffer>> Allocate(const BufferOptions& options) override {
     if (options.size_bytes == 0) return InvalidArgument("a buffer of 0 bytes");
     if (!options.backing.empty()) return AllocateFile(options);
-    MLOS_ASSIGN_OR_RETURN(os::SharedMemory memory,
-                          os::SharedMemory::Create(options.name.empty() ? "mlos-tensor" : options.name, options.size_bytes));
+    MLOS_ASSIGN_OR_RETURN(
+        os::SharedMemory memory,
+        os::SharedMemory::Create(options.name.empty() ? "mlos-tensor" : options.name, options.size_bytes));
     if (options.numa_node >= 0) {
-      const Status bound =
-          os::BindMemory({memory.data(), static_cast<size_t>(options.size_bytes)}, options.numa_node, options.strict_node);
+      const Status bound = os::BindMemory({memory.data(), static_cast<size_t>(options.size_bytes)},
+                                          options.numa_node, options.strict_node);
       // Without memory policies there is one node only, and a wish can be ignored.
       if (!bound.ok() && (options.strict_node || bound.code() != Code::kUnimplemented)) return bound;
     }
-    return std::unique_ptr<TensorBuffer>(new AnonymousBuffer(&counters_, std::move(memory), options.size_bytes));
+    return std::unique_ptr<TensorBuffer>(
+        new AnonymousBuffer(&counters_, std::move(memory), options.size_bytes));
   }
 
   Result<uint64_t> RegisterModel(const std::string& name) override {
@@ -166,12 +174,14 @@ class UserspaceBackend final : public Backend {
     {
       MutexLock lock(mu_);
       const auto it = models_.find(options.model);
-      if (it == models_.end()) return NotFound("model " + std::to_string(options.model) + " is not registered");
+      if (it == models_.end())
+        return NotFound("model " + std::to_string(options.model) + " is not registered");
       ++it->second.active;
     }
     ThreadBoost boost;
     if (options.execution_class <= ExecutionClass::kHigh) {
-      ThreadBoost raised(options.tids.empty() ? std::vector<int>{os::ThisThread()} : options.tids);
+      ThreadBoost raised(BoostMode::kRealtime,
+                         options.tids.empty() ? std::vector<int>{os::ThisThread()} : options.tids);
       counters_.boosted += !raised.how().empty();
       counters_.boost_refused += raised.refused();
       return std::unique_ptr<Execution>(new UserspaceExecution(this, options.model, std::move(raised)));
@@ -211,12 +221,14 @@ class UserspaceBackend final : public Backend {
   Result<std::unique_ptr<TensorBuffer>> AllocateFile(const BufferOptions& options) {
     if (options.discardable) return InvalidArgument("a buffer with a backing file is never discardable");
     MLOS_ASSIGN_OR_RETURN(os::MappedFile file, os::MappedFile::Open(options.backing));
-    if (options.backing_offset > file.bytes().size() || options.size_bytes > file.bytes().size() - options.backing_offset) {
+    if (options.backing_offset > file.bytes().size() ||
+        options.size_bytes > file.bytes().size() - options.backing_offset) {
       return InvalidArgument("'" + options.backing.string() + "' has " + std::to_string(file.bytes().size()) +
                              " bytes, wanted are " + std::to_string(options.size_bytes) + " from " +
                              std::to_string(options.backing_offset));
     }
-    if (options.backing_offset % 4096 != 0) return InvalidArgument("the backing offset is no multiple of 4096");
+    if (options.backing_offset % 4096 != 0)
+      return InvalidArgument("the backing offset is no multiple of 4096");
     return std::unique_ptr<TensorBuffer>(
         new FileBuffer(&counters_, std::move(file), options.backing_offset, options.size_bytes));
   }

@@ -13,15 +13,16 @@ bool Same(const os::ThreadPriority& a, const os::ThreadPriority& b) {
 
 }  // namespace
 
-ThreadBoost::ThreadBoost(const std::vector<int>& tids) {
+ThreadBoost::ThreadBoost(BoostMode mode, const std::vector<int>& tids) {
+  if (mode == BoostMode::kOff) return;
   raised_.reserve(tids.size());
-  for (const int tid : tids) Raise(tid);
+  for (const int tid : tids) Raise(mode, tid);
 }
 
-void ThreadBoost::Raise(int tid) {
+void ThreadBoost::Raise(BoostMode mode, int tid) {
   const Result<os::ThreadPriority> before = os::GetThreadPriority(tid);
   if (!before.ok() || before->policy != os::ThreadPolicy::kNormal) return;
-  if (os::SetThreadPriority(tid, kRealtime).ok()) {
+  if (mode == BoostMode::kRealtime && os::SetThreadPriority(tid, kRealtime).ok()) {
     raised_.push_back({tid, *before, kRealtime});
     how_ = "realtime";
     return;
@@ -41,6 +42,17 @@ ThreadBoost::~ThreadBoost() {
     // A thread that has ended, or has chosen something else since, needs nothing.
     if (now.ok() && Same(*now, r.made)) (void)os::SetThreadPriority(r.tid, r.before);
   }
+}
+
+std::shared_ptr<const ThreadBoost> ProcessBoost::Hold(int64_t pid) {
+  if (mode_ == BoostMode::kOff || pid <= 0) return nullptr;
+  MutexLock lock(mu_);
+  std::shared_ptr<const ThreadBoost> boost = held_.lock();
+  if (boost == nullptr) {
+    boost = std::make_shared<const ThreadBoost>(mode_, os::ThreadsOf(pid));
+    held_ = boost;
+  }
+  return boost;
 }
 
 }  // namespace mlos::resources

@@ -116,7 +116,8 @@ Result<serving::RegisterRequest> DecodeRegister(std::string_view body) {
   return out;
 }
 
-std::string EncodeHealth(std::string_view version, bool ready, int64_t unix_s) {
+std::string EncodeHealth(std::string_view version, std::string_view runtime_mode, bool ready,
+                         int64_t unix_s) {
   JsonWriter w;
   w.BeginObject()
       .Key("status")
@@ -126,7 +127,13 @@ std::string EncodeHealth(std::string_view version, bool ready, int64_t unix_s) {
       .Key("version")
       .String(version);
   w.Key("apis").BeginArray().String("http").EndArray();
-  w.Key("timestamp").Int(unix_s).Key("runtime_mode").String("userspace").Key("ready").Bool(ready).EndObject();
+  w.Key("timestamp")
+      .Int(unix_s)
+      .Key("runtime_mode")
+      .String(runtime_mode)
+      .Key("ready")
+      .Bool(ready)
+      .EndObject();
   return std::move(w).Take();
 }
 
@@ -170,7 +177,8 @@ std::string EncodePlugins(const std::vector<serving::PluginStatus>& plugins) {
 
 std::string EncodeDoctor(std::string_view version, serving::Service& service) {
   JsonWriter w;
-  w.BeginObject().Key("status").String("success").Key("version").String(version).Key("ready").Bool(service.Ready());
+  w.BeginObject().Key("status").String("success").Key("version").String(version).Key("ready").Bool(
+      service.Ready());
   w.Key("plugins").BeginArray();
   for (const serving::PluginStatus& plugin : service.ListPlugins()) {
     w.BeginObject().Key("id").String(plugin.id).Key("version").String(plugin.version);

@@ -27,6 +27,7 @@ struct HttpConfig {
   // server through its visitor's browser; "*" or one origin opens it.
   std::string cors_origin;
   std::string version = "0.0.0";                 // of mlos-core: Server header and /health
+  std::string runtime_mode = "userspace";        // for /health
   std::chrono::milliseconds request_timeout{0};  // deadline of every inference; 0 = none
   AccessLog access_log;                          // may be empty
 };
