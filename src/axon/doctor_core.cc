@@ -35,7 +35,7 @@ Finding DescribeSandbox(const element& worker, Finding finding) {
   if (total == 0) {
     finding.verdict = Verdict::kWarn;
     finding.found += "no sandbox";
-    finding.advice = "set isolation.sandbox: on unless you trust this plugin and model";
+    finding.advice = "set workers.sandbox: on unless you trust this plugin and model";
     return finding;
   }
   finding.found += std::to_string(in_force) + " of " + std::to_string(total) + " mechanisms in force";

@@ -38,6 +38,10 @@ struct Config {
   // workers
   std::filesystem::path worker_program;  // empty: beside the program, then where packages put it
   uint64_t worker_arena_mb = 1024;
+  std::string worker_sandbox = "on";  // on, off, require
+  uint64_t worker_private_mb = 0;     // 0 = no limit
+  std::vector<std::filesystem::path> worker_read_paths;
+  std::vector<std::filesystem::path> worker_device_paths;
   std::chrono::milliseconds worker_hang_timeout{10'000};
   std::chrono::milliseconds worker_stuck_timeout{30'000};
   std::string boost = "nice";  // workers.boost: "off", "nice", "realtime"

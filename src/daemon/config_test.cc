@@ -115,5 +115,21 @@ TEST(ConfigTest, SaysWhatIsWrongWithACommandLine) {
   EXPECT_EQ(Parse({"--version"}).action, CommandLine::Action::kVersion);
 }
 
+TEST(ConfigTest, WorkersHaveSettingsOfTheirOwn) {
+  Config config;
+  ASSERT_TRUE(ApplyYaml("core:\n  isolation: none\nworkers:\n  sandbox: require\n  hang_timeout_ms: 500\n"
+                        "  private_mb: 2048\n  read_paths: [/data]\n",
+                        &config)
+                  .ok());
+  EXPECT_EQ(config.isolation, "none");
+  EXPECT_EQ(config.worker_sandbox, "require");
+  EXPECT_EQ(config.worker_hang_timeout.count(), 500);
+  EXPECT_EQ(config.worker_private_mb, 2048U);
+  EXPECT_EQ(config.worker_read_paths, std::vector<std::filesystem::path>{"/data"});
+  EXPECT_TRUE(ApplyYaml("workers:\n  sandbox: off\n", &config).ok());
+  EXPECT_EQ(config.worker_sandbox, "off");
+  EXPECT_EQ(ApplyYaml("workers:\n  sandbox: perhaps\n", &config).code(), Code::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace mlos::daemon

@@ -57,6 +57,22 @@ Setter Text(T* out) {
   };
 }
 
+Setter OneOf(std::vector<std::string> words, std::string* out) {
+  return [words = std::move(words), out](const YAML::Node& node, const std::string& key) -> Status {
+    // YAML 1.1 reads these words as truth values; here they are words.
+    const std::string value = node.IsScalar() ? node.Scalar() : "";
+    std::string known;
+    for (const std::string& word : words) {
+      if (word == value) {
+        *out = value;
+        return OkStatus();
+      }
+      known += (known.empty() ? "" : ", ") + word;
+    }
+    return At(node, "'" + key + "' wants one of " + known);
+  };
+}
+
 template <typename T>
 Setter List(std::vector<T>* out) {
   return [=](const YAML::Node& node, const std::string& key) -> Status {
@@ -121,6 +137,10 @@ std::map<std::string, Setter> Keys(Config* c) {
       {"core.isolation", Text(&c->isolation)},
       {"workers.boost", Text(&c->boost)},
       {"workers.program", Text(&c->worker_program)},
+      {"workers.sandbox", OneOf({"on", "off", "require"}, &c->worker_sandbox)},
+      {"workers.private_mb", Number(0, 1 << 30, &c->worker_private_mb)},
+      {"workers.read_paths", List(&c->worker_read_paths)},
+      {"workers.device_paths", List(&c->worker_device_paths)},
       {"workers.arena_mb", Number(1, 1 << 20, &c->worker_arena_mb)},
       {"workers.hang_timeout_ms", Number(100, 3'600'000, &c->worker_hang_timeout)},
       {"workers.stuck_timeout_ms", Number(100, 3'600'000, &c->worker_stuck_timeout)},

@@ -67,6 +67,11 @@ Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, cons
     const Status made = os::MakeDirectories(open.worker.write_paths[0]);
     if (!made.ok()) spdlog::warn("weights are not cached: {}", made.message());
   }
+  if (config.worker_sandbox == "off") open.worker.sandbox = os::SandboxMode::kOff;
+  if (config.worker_sandbox == "require") open.worker.sandbox = os::SandboxMode::kRequire;
+  open.worker.private_bytes = config.worker_private_mb << 20;
+  open.worker.read_paths = config.worker_read_paths;
+  open.worker.device_paths = config.worker_device_paths;
   open.worker.arena_bytes = config.worker_arena_mb << 20;
   open.worker.hang_timeout = config.worker_hang_timeout;
   open.worker.boost = config.boost == "off"        ? resources::BoostMode::kOff
