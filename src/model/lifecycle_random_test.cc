@@ -7,6 +7,7 @@
 // A failure prints the seed; MLOS_TEST_SEED runs it again.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <random>
 #include <thread>
@@ -55,8 +56,35 @@ class LifecycleRandomTest : public RegistryFixture {
     int* const answers_;
   };
 
-  // Runs, which now and then fails as it does when a worker is killed, and holds the model a while.
-  void Use(const Handle& handle, std::mt19937& random) {
+  // Swaps and unregistrations of a model begin and end with a count, so that an odd one means: under way.
+  class Change {
+   public:
+    explicit Change(std::atomic<int>& count) : count_(count) { ++count_; }
+    ~Change() { ++count_; }
+
+   private:
+    std::atomic<int>& count_;
+  };
+  // Several may be under way at once: then the count says nothing for a while.
+  std::atomic<int>& ChangesOf(int model) { return changes_[static_cast<size_t>(model)]; }
+
+  // Runs, which now and then fails as it does when a worker is killed, and holds the model a while. It must be what the
+  // registry has under its id all that time, unless somebody put another one there.
+  void Use(int model, const Handle& handle, std::mt19937& random) {
+    const int changes = ChangesOf(model);
+    const Result<Snapshot> before = registry_->Get(Id(model));
+    const bool settled = before.ok() && before->model.get() == handle.get();
+    Work(handle, random);
+    if (!settled || changing_ != 0 || ChangesOf(model) != changes) return;
+    const Result<Snapshot> now = registry_->Get(Id(model));
+    // Again, now that the snapshot is taken.
+    if (changing_ != 0 || ChangesOf(model) != changes) return;
+    ++checked_;
+    ASSERT_TRUE(now.ok());
+    EXPECT_EQ(now->model.get(), handle.get()) << "a model was unloaded that had " << handle->users << " users";
+  }
+
+  void Work(const Handle& handle, std::mt19937& random) {
     auto& instance = static_cast<plugin::FakeInstance&>(*handle->instance);
     int answers = 0;
     instance.Run({}, std::make_unique<Told>(&answers));
@@ -79,10 +107,10 @@ class LifecycleRandomTest : public RegistryFixture {
     }
     ++answers_.asked;
     registry_->Acquire(Id(model), std::move(options),
-                       [this, seed = random()](const Result<Handle>& handle, int64_t) {
+                       [this, model, seed = random()](const Result<Handle>& handle, int64_t) {
                          std::mt19937 own(seed);
                          if (handle.ok()) {
-                           Use(*handle, own);
+                           Use(model, *handle, own);
                            ++answers_.served;
                          } else {
                            EXPECT_FALSE(handle.status().message().empty());
@@ -90,6 +118,16 @@ class LifecycleRandomTest : public RegistryFixture {
                            ++answers_.refused;
                          }
                        });
+  }
+
+  void Swap(int model, bool forget) {
+    ++changing_;
+    {
+      const Change change(ChangesOf(model));
+      if (forget) (void)registry_->Unregister(Id(model));
+      (void)registry_->Register(Model(model));
+    }
+    --changing_;
   }
 
   void Step(std::mt19937& random) {
@@ -103,13 +141,10 @@ class LifecycleRandomTest : public RegistryFixture {
         break;
       case 2:
         // A swap by the same file; now and then it fails to load.
-        (void)registry_->Register(Model(model));
+        if (random() % 2 == 0) Swap(model, false);
         break;
       case 3:
-        if (random() % 4 == 0) {
-          (void)registry_->Unregister(Id(model));
-          (void)registry_->Register(Model(model));
-        }
+        if (random() % 8 == 0) Swap(model, true);
         break;
       case 4:
         clock_.AdvanceNs(static_cast<int64_t>(random() % kSecond) / 10);
@@ -167,6 +202,7 @@ class LifecycleRandomTest : public RegistryFixture {
     done = true;
     time.join();
     EXPECT_GT(answers_.served.load(), answers_.asked / 4) << "of " << answers_.asked;
+    EXPECT_GT(checked_.load(), 10) << "handles were out while nothing else changed their model";
     EXPECT_TRUE(liars || state_.most_taken_bytes <= kBudget) << state_.most_taken_bytes;
     registry_.reset();
     EXPECT_EQ(state_.alive, 0);
@@ -175,6 +211,9 @@ class LifecycleRandomTest : public RegistryFixture {
 
   std::vector<std::string> paths_;
   Answers answers_;
+  std::array<std::atomic<int>, kModels> changes_{};
+  std::atomic<int> changing_{0};  // swaps under way, of any model
+  std::atomic<int> checked_{0};
 };
 
 TEST_F(LifecycleRandomTest, NeverOverBudgetNeverEvictsTheBusyAlwaysAnswers) { Run(false); }
