@@ -43,15 +43,17 @@ std::string InTime(double ms) {
 }
 
 std::string ProcessTable(const client::ProcessList& list, bool all) {
-  std::vector<std::vector<std::string>> rows = {{"MODEL", "STATE", "PID", "PRIVATE", "MAPPED", "QUEUE", "BUSY",
-                                                 "P50 ms", "P90 ms", "P99 ms", "UNTIL", "RESTARTS"}};
+  std::vector<std::vector<std::string>> rows = {{"MODEL", "STATE", "PID", "PRIVATE", "MAPPED", "QUEUE",
+                                                 "BUSY", "P50 ms", "P90 ms", "P99 ms", "UNTIL", "RESTARTS"}};
   std::string notes;
   for (const ProcessInfo& m : list.models) {
     if (!all && m.state == "registered" && m.queued == 0) continue;
     // Measured where it can be, else what it was promised.
     const bool in_core = m.state == "ready" && !m.pid;
     rows.push_back({Plain(m.id) + (m.latest && !m.id.ends_with("@latest") ? " (latest)" : ""), State(m),
-                    m.pid ? std::to_string(*m.pid) : in_core ? "core" : "-",
+                    m.pid     ? std::to_string(*m.pid)
+                    : in_core ? "core"
+                              : "-",
                     Bytes(m.private_bytes ? m.private_bytes : m.lease_private_bytes),
                     Bytes(m.mapped_bytes ? m.mapped_bytes : m.lease_shared_bytes), std::to_string(m.queued),
                     std::to_string(m.running), Ms(m.p50_ms), Ms(m.p90_ms), Ms(m.p99_ms), Until(m),
@@ -64,7 +66,8 @@ std::string ProcessTable(const client::ProcessList& list, bool all) {
   out += "memory: " + os::FormatBytes(memory.leased_bytes) + " of " + os::FormatBytes(memory.budget_bytes) +
          " in use";
   if (memory.shared_bytes > 0) out += ", " + os::FormatBytes(memory.shared_bytes) + " of it mapped files";
-  if (memory.reserved_bytes > 0) out += ", " + os::FormatBytes(memory.reserved_bytes) + " for loads under way";
+  if (memory.reserved_bytes > 0)
+    out += ", " + os::FormatBytes(memory.reserved_bytes) + " for loads under way";
   out += "; " + os::FormatBytes(memory.free_bytes) + " free; budget: " + Plain(memory.budget_source) + "\n";
   return out + notes;
 }

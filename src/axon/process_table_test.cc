@@ -28,14 +28,17 @@ TEST(ProcessTableTest, ShowsWhatIsKnownAndDashesForTheRest) {
   const auto list = client::ParseProcesses(kAnswer);
   ASSERT_TRUE(list.ok()) << list.status().message();
   const std::string text = ProcessTable(*list, false);
-  EXPECT_THAT(text, HasSubstr("hf/a@v2 (latest)  ready    41    300.0 MB  400.0 MB  3      1     1.50    20.2    "
-                              "1500    in 4m    1"))
+  EXPECT_THAT(text,
+              HasSubstr("hf/a@v2 (latest)  ready    41    300.0 MB  400.0 MB  3      1     1.50    20.2    "
+                        "1500    in 4m    1"))
       << text;
-  EXPECT_THAT(text, HasSubstr("hf/b@latest       ready    core  500.0 MB  0 B       0      0     -       -       "
-                              "-       forever  0"))
+  EXPECT_THAT(text,
+              HasSubstr("hf/b@latest       ready    core  500.0 MB  0 B       0      0     -       -       "
+                        "-       forever  0"))
       << text;
-  EXPECT_THAT(text, HasSubstr("memory: 1.2 GB of 3.0 GB in use, 400.0 MB of it mapped files; 1.8 GB free; budget: "
-                              "core.memory_budget"))
+  EXPECT_THAT(text,
+              HasSubstr("memory: 1.2 GB of 3.0 GB in use, 400.0 MB of it mapped files; 1.8 GB free; budget: "
+                        "core.memory_budget"))
       << text;
   EXPECT_THAT(text, HasSubstr("waiting: hf/c needs 9 GB"));
   EXPECT_THAT(text, Not(HasSubstr("hf/d")));

@@ -24,7 +24,7 @@ struct ProcessInfo {
   std::optional<uint64_t> mapped_bytes;
   std::optional<uint64_t> lease_private_bytes;
   std::optional<uint64_t> lease_shared_bytes;
-  uint64_t queued = 0;   // requests that wait, for their turn or for the model to be loaded
+  uint64_t queued = 0;  // requests that wait, for their turn or for the model to be loaded
   uint64_t running = 0;
   uint64_t users = 0;
   std::optional<double> p50_ms, p90_ms, p99_ms;

@@ -40,14 +40,15 @@ class SqliteCatalog final : public Catalog {
     MLOS_RETURN_IF_ERROR(ExecuteLocked("PRAGMA journal_mode = WAL"));
     MLOS_RETURN_IF_ERROR(ExecuteLocked("PRAGMA synchronous = FULL"));
     if (tables == 0) {
-      MLOS_RETURN_IF_ERROR(ExecuteLocked(
-          "BEGIN IMMEDIATE;"
-          "CREATE TABLE IF NOT EXISTS model (id TEXT PRIMARY KEY, path TEXT NOT NULL, plugin_id TEXT NOT NULL,"
-          " execution_format TEXT NOT NULL, framework TEXT NOT NULL, description TEXT NOT NULL,"
-          " registered_unix_ns INTEGER NOT NULL);"
-          "PRAGMA application_id = 1835814739;"
-          "PRAGMA user_version = 1;"
-          "COMMIT"));
+      MLOS_RETURN_IF_ERROR(
+          ExecuteLocked("BEGIN IMMEDIATE;"
+                        "CREATE TABLE IF NOT EXISTS model (id TEXT PRIMARY KEY, path TEXT NOT NULL, "
+                        "plugin_id TEXT NOT NULL,"
+                        " execution_format TEXT NOT NULL, framework TEXT NOT NULL, description TEXT NOT NULL,"
+                        " registered_unix_ns INTEGER NOT NULL);"
+                        "PRAGMA application_id = 1835814739;"
+                        "PRAGMA user_version = 1;"
+                        "COMMIT"));
     }
     if (tables == 0 || version == 1) MLOS_RETURN_IF_ERROR(MigrateFrom1Locked());
     return tables == 0 || version < 3 ? MigrateFrom2Locked() : OkStatus();
@@ -73,8 +74,9 @@ class SqliteCatalog final : public Catalog {
 
   Status Put(const Registration& r) override {
     MutexLock lock(mu_);
-    MLOS_ASSIGN_OR_RETURN(const Statement s,
-                          CompileLocked("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    MLOS_ASSIGN_OR_RETURN(
+        const Statement s,
+        CompileLocked("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     const std::string* texts[] = {&r.id,        &r.path,       &r.plugin_id, &r.execution_format,
                                   &r.framework, &r.description};
     int column = 1;
@@ -85,7 +87,8 @@ class SqliteCatalog final : public Catalog {
     // Left out, it is NULL.
     if (r.keep_alive_ns) sqlite3_bind_int64(s.get(), column, *r.keep_alive_ns);
     sqlite3_bind_int(s.get(), ++column, r.pinned ? 1 : 0);
-    sqlite3_bind_text(s.get(), ++column, r.isolation.data(), static_cast<int>(r.isolation.size()), SQLITE_STATIC);
+    sqlite3_bind_text(s.get(), ++column, r.isolation.data(), static_cast<int>(r.isolation.size()),
+                      SQLITE_STATIC);
     return StepToEndLocked(s.get());
   }
 

@@ -24,7 +24,7 @@ struct Registration {
   int64_t registered_unix_ns = 0;
   // How long it stays loaded without requests; negative = for ever; unset = the server's default.
   std::optional<int64_t> keep_alive_ns;
-  bool pinned = false;  // never unloaded to make room, nor under memory pressure
+  bool pinned = false;    // never unloaded to make room, nor under memory pressure
   std::string isolation;  // "process", "none"; empty = the server's default
 };
 

@@ -76,14 +76,15 @@ TEST(CatalogTest, ARegistryOfTheFirstVersionIsTakenOver) {
   const fs::path file = FreshFile("migrate");
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open(file.c_str(), &db), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(db,
-                         "CREATE TABLE model (id TEXT PRIMARY KEY, path TEXT NOT NULL, plugin_id TEXT NOT NULL,"
-                         " execution_format TEXT NOT NULL, framework TEXT NOT NULL, description TEXT NOT NULL,"
-                         " registered_unix_ns INTEGER NOT NULL);"
-                         "INSERT INTO model VALUES ('hf/a@latest', '/p', '', 'onnx', '', '', 7);"
-                         "PRAGMA application_id = 1835814739; PRAGMA user_version = 1;",
-                         nullptr, nullptr, nullptr),
-            SQLITE_OK);
+  ASSERT_EQ(
+      sqlite3_exec(db,
+                   "CREATE TABLE model (id TEXT PRIMARY KEY, path TEXT NOT NULL, plugin_id TEXT NOT NULL,"
+                   " execution_format TEXT NOT NULL, framework TEXT NOT NULL, description TEXT NOT NULL,"
+                   " registered_unix_ns INTEGER NOT NULL);"
+                   "INSERT INTO model VALUES ('hf/a@latest', '/p', '', 'onnx', '', '', 7);"
+                   "PRAGMA application_id = 1835814739; PRAGMA user_version = 1;",
+                   nullptr, nullptr, nullptr),
+      SQLITE_OK);
   sqlite3_close(db);
   for (int round = 0; round < 2; ++round) {
     auto catalog = Catalog::Open(file);

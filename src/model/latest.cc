@@ -15,7 +15,8 @@ bool MeansLatest(std::string_view id) {
   return at == std::string_view::npos || id.substr(at) == "@latest";
 }
 
-std::string_view LatestOf(std::string_view name, std::span<const VersionRow> versions, std::string_view chosen) {
+std::string_view LatestOf(std::string_view name, std::span<const VersionRow> versions,
+                          std::string_view chosen) {
   const VersionRow* newest = nullptr;
   std::string_view literal;
   for (const VersionRow& row : versions) {

@@ -25,6 +25,7 @@ struct VersionRow {
 };
 // The id that "latest" of `name` means among `versions` (all of this name); "" when there are none. `chosen` may be empty, and
 // is ignored when it is not among them.
-std::string_view LatestOf(std::string_view name, std::span<const VersionRow> versions, std::string_view chosen);
+std::string_view LatestOf(std::string_view name, std::span<const VersionRow> versions,
+                          std::string_view chosen);
 
 }  // namespace mlos::model

@@ -39,7 +39,8 @@ class LifecycleRandomTest : public RegistryFixture {
     for (int i = 0; i < kModels; ++i) {
       const uint64_t size = 200 + random() % 200;
       const bool lies = liars && i % 4 == 0;
-      paths_.push_back(File(Id(i), "m" + std::to_string(i), size, lies ? size + 40 : size - random() % 50).path);
+      paths_.push_back(
+          File(Id(i), "m" + std::to_string(i), size, lies ? size + 40 : size - random() % 50).path);
     }
     for (int i = 0; i < kModels; ++i) {
       const Result<Handle> handle = registry_->Register(Model(i));
@@ -81,7 +82,8 @@ class LifecycleRandomTest : public RegistryFixture {
     if (changing_ != 0 || ChangesOf(model) != changes) return;
     ++checked_;
     ASSERT_TRUE(now.ok());
-    EXPECT_EQ(now->model.get(), handle.get()) << "a model was unloaded that had " << handle->users << " users";
+    EXPECT_EQ(now->model.get(), handle.get())
+        << "a model was unloaded that had " << handle->users << " users";
   }
 
   void Work(const Handle& handle, std::mt19937& random) {
@@ -99,7 +101,8 @@ class LifecycleRandomTest : public RegistryFixture {
   void Infer(int model, std::mt19937& random) {
     AcquireOptions options;
     // Fake time: a deadline that is passed by whoever advances the clock.
-    if (random() % 4 == 0) options.deadline_ns = clock_.MonotonicNs() + 1 + static_cast<int64_t>(random() % kSecond);
+    if (random() % 4 == 0)
+      options.deadline_ns = clock_.MonotonicNs() + 1 + static_cast<int64_t>(random() % kSecond);
     if (random() % 8 == 0) options.keep_alive_ns = static_cast<int64_t>(random() % 3) - 1;
     if (random() % 6 == 0) {
       options.cancel = std::make_shared<CancelToken>();
@@ -167,7 +170,8 @@ class LifecycleRandomTest : public RegistryFixture {
 
   void Run(bool liars) {
     const char* fixed = std::getenv("MLOS_TEST_SEED");
-    const auto seed = fixed != nullptr ? static_cast<uint32_t>(std::strtoul(fixed, nullptr, 10)) : std::random_device()();
+    const auto seed =
+        fixed != nullptr ? static_cast<uint32_t>(std::strtoul(fixed, nullptr, 10)) : std::random_device()();
     SCOPED_TRACE("MLOS_TEST_SEED=" + std::to_string(seed));
     RecordProperty("seed", std::to_string(seed));
     fair_ns_ = kSecond / 100;

@@ -40,10 +40,12 @@ TEST_F(LifecycleTest, ABusyModelStaysAndTheNextOneWaitsForIt) {
   Handle busy = registry_->AcquireOrLoad("t/b").value();
   std::promise<Result<Handle>> promise;
   registry_->Acquire("t/a", {}, [&](Result<Handle> h, int64_t) { promise.set_value(std::move(h)); });
-  while (StateOf("t/a") != State::kWaiting || registry_->Get("t/a")->waits_for.empty()) std::this_thread::yield();
-  EXPECT_THAT(registry_->Get("t/a")->waits_for,
-              HasSubstr("t/a@latest needs 60 B; of the memory budget of 100 B 40 B are free, the rest is held by "
-                        "t/b@latest 60 B (1 request)"));
+  while (StateOf("t/a") != State::kWaiting || registry_->Get("t/a")->waits_for.empty())
+    std::this_thread::yield();
+  EXPECT_THAT(
+      registry_->Get("t/a")->waits_for,
+      HasSubstr("t/a@latest needs 60 B; of the memory budget of 100 B 40 B are free, the rest is held by "
+                "t/b@latest 60 B (1 request)"));
   EXPECT_EQ(registry_->waiting(), 1u);
   EXPECT_EQ(StateOf("t/b"), State::kReady);
   busy.reset();
@@ -103,7 +105,8 @@ TEST_F(LifecycleTest, AModelThatTakesMoreThanItEstimatedIsUnloadedAgainWhenThere
   Add("t/a", 60);
   const Handle busy = registry_->AcquireOrLoad("t/a").value();
   const Status refused = registry_->Register(File("t/liar", "liar", 30, 70)).status();
-  EXPECT_THAT(refused.message(), HasSubstr("was estimated at 30 B and takes 70 B; the memory budget is 100 B"));
+  EXPECT_THAT(refused.message(),
+              HasSubstr("was estimated at 30 B and takes 70 B; the memory budget is 100 B"));
   WaitForAlive(1);
   EXPECT_EQ(broker_->Stats().leased_bytes, 60u);
   EXPECT_EQ(registry_->AcquireReady("t/liar").status().code(), Code::kNotFound);

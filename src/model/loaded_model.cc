@@ -114,7 +114,8 @@ constexpr uint64_t kSmallFile = 64 << 10;
 
 // Which files the plugin will map is its own business. Weights are the largest files of a package; a model that is one
 // file maps that one.
-std::vector<resources::SharedBytes> MappedFiles(const ModelFiles& files, bool is_package, uint64_t mapped_bytes) {
+std::vector<resources::SharedBytes> MappedFiles(const ModelFiles& files, bool is_package,
+                                                uint64_t mapped_bytes) {
   std::vector<std::pair<uint64_t, fs::path>> candidates;
   std::error_code error;
   if (is_package) {
@@ -128,8 +129,8 @@ std::vector<resources::SharedBytes> MappedFiles(const ModelFiles& files, bool is
   std::vector<resources::SharedBytes> out;
   const auto add = [&](const fs::path& path, uint64_t bytes) {
     const Result<os::FileInfo> info = os::Stat(path);
-    const std::string key = info.ok() ? std::to_string(info->device) + ":" + std::to_string(info->inode)
-                                      : path.string();
+    const std::string key =
+        info.ok() ? std::to_string(info->device) + ":" + std::to_string(info->inode) : path.string();
     for (resources::SharedBytes& file : out) {
       if (file.key != key) continue;
       file.bytes += bytes;
@@ -172,7 +173,8 @@ Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::Plugi
                  .model_path = out.files.model_path,
                  .format = out.files.format,
                  .isolation = IsolationOf(registration)};
-  MLOS_ASSIGN_OR_RETURN(out.estimate, estimates.Get(plugins, out.plugin_id, out.options, &out.estimate_is_fresh));
+  MLOS_ASSIGN_OR_RETURN(out.estimate,
+                        estimates.Get(plugins, out.plugin_id, out.options, &out.estimate_is_fresh));
   const auto private_bytes = CheckedAdd(out.estimate.private_bytes, out.estimate.per_call_bytes);
   if (!private_bytes) {
     return Internal("plugin '" + out.plugin_id + "' estimates " + std::to_string(out.estimate.private_bytes) +
@@ -185,8 +187,8 @@ Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::Plugi
   return out;
 }
 
-Result<std::unique_ptr<LoadedModel>> LoadPrepared(const PreparedLoad& prepared, plugin::PluginRegistry& plugins,
-                                                  resources::Lease lease) {
+Result<std::unique_ptr<LoadedModel>> LoadPrepared(const PreparedLoad& prepared,
+                                                  plugin::PluginRegistry& plugins, resources::Lease lease) {
   const int64_t start_ns = Clock::Real().MonotonicNs();
   const ModelFiles& files = prepared.files;
   auto model = std::make_unique<LoadedModel>();

@@ -92,7 +92,8 @@ Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::Plugi
                                  EstimateCache& estimates);
 
 // Blocks while the model loads. The lease moves into it.
-Result<std::unique_ptr<LoadedModel>> LoadPrepared(const PreparedLoad& prepared, plugin::PluginRegistry& plugins,
+Result<std::unique_ptr<LoadedModel>> LoadPrepared(const PreparedLoad& prepared,
+                                                  plugin::PluginRegistry& plugins,
                                                   resources::Lease lease = {});
 
 // Of a loaded model: its process's own memory when it has one, else what the plugin says of itself.

@@ -51,15 +51,15 @@ struct ModelFacts {
 struct Snapshot {
   Registration registration;
   State state = State::kRegistered;
-  std::string error;                                 // kFailed
-  std::shared_ptr<LoadedModel> model;                // kReady; does not count as a user
-  std::shared_ptr<const ModelInterface> interface;   // null until loaded once
-  ModelFacts facts;                                  // empty until loaded once
-  bool draining = false;                             // takes no new users
-  bool is_latest = false;                            // what the name without a version means
-  size_t waiters = 0;                                // requests that wait for it to be loaded
-  std::string waits_for;                             // kWaiting: why
-  int64_t predicted_ns = -1;                         // kWaiting: how long still; -1 = not known
+  std::string error;                                // kFailed
+  std::shared_ptr<LoadedModel> model;               // kReady; does not count as a user
+  std::shared_ptr<const ModelInterface> interface;  // null until loaded once
+  ModelFacts facts;                                 // empty until loaded once
+  bool draining = false;                            // takes no new users
+  bool is_latest = false;                           // what the name without a version means
+  size_t waiters = 0;                               // requests that wait for it to be loaded
+  std::string waits_for;                            // kWaiting: why
+  int64_t predicted_ns = -1;                        // kWaiting: how long still; -1 = not known
   uint64_t loads = 0;
   uint64_t unloads = 0;
   int64_t load_ns = 0;  // the last load
@@ -68,23 +68,24 @@ struct Snapshot {
 struct RegistryOptions {
   resources::MemoryBroker* broker = nullptr;  // outlives the registry; null: memory is not limited
   int loader_threads = 2;
-  int64_t keep_alive_ns = 300'000'000'000;    // of models whose registration says nothing
-  int64_t load_timeout_ns = 60'000'000'000;   // how long a request waits for memory at most
-  size_t max_waiting = 10'000;                // requests that wait for models to be loaded
-  int64_t measure_every_ns = 5'000'000'000;   // loaded models are measured again
+  int64_t keep_alive_ns = 300'000'000'000;   // of models whose registration says nothing
+  int64_t load_timeout_ns = 60'000'000'000;  // how long a request waits for memory at most
+  size_t max_waiting = 10'000;               // requests that wait for models to be loaded
+  int64_t measure_every_ns = 5'000'000'000;  // loaded models are measured again
 };
 
 struct AcquireOptions {
-  int64_t deadline_ns = 0;              // CLOCK_MONOTONIC; 0 = none
-  std::shared_ptr<CancelToken> cancel;  // may be null
-  std::optional<int64_t> keep_alive_ns; // from now on, until somebody says otherwise; negative = for ever
+  int64_t deadline_ns = 0;               // CLOCK_MONOTONIC; 0 = none
+  std::shared_ptr<CancelToken> cancel;   // may be null
+  std::optional<int64_t> keep_alive_ns;  // from now on, until somebody says otherwise; negative = for ever
 };
 
 // How Register replaced a model that was there.
 struct SwapReport {
   bool replaced = false;  // there was a loaded one
-  bool in_place = false;  // there was no memory for both: requests waited while the old one left and the new one loaded
-  std::string note;       // in_place: why
+  bool in_place =
+      false;  // there was no memory for both: requests waited while the old one left and the new one loaded
+  std::string note;  // in_place: why
 };
 
 // Thread-safe.
@@ -187,7 +188,9 @@ class Registry final : public resources::LeaseOwner {
   // registry.cc
   EntryPtr FindLocked(std::string_view id) const MLOS_REQUIRES(mu_);
   std::string_view LatestLocked(std::string_view name) const MLOS_REQUIRES(mu_);
-  static bool Usable(const Entry& entry) { return entry.model != nullptr && !entry.draining && !entry.swapping; }
+  static bool Usable(const Entry& entry) {
+    return entry.model != nullptr && !entry.draining && !entry.swapping;
+  }
   Handle PinLocked(Entry& entry, const std::optional<int64_t>& keep_alive_ns) MLOS_REQUIRES(mu_);
   void Unpin(const std::shared_ptr<LoadedModel>& model, int64_t since_ns);
   Status UnknownModel(std::string_view id) const MLOS_REQUIRES(mu_);
@@ -210,7 +213,8 @@ class Registry final : public resources::LeaseOwner {
 
   // registry_swap.cc
   Result<resources::Lease> ReserveFor(const PreparedLoad& prepared, std::vector<resources::LeaseId> spare);
-  Result<resources::Lease> ReserveInPlace(const PreparedLoad& prepared, const EntryPtr& old, SwapReport* report);
+  Result<resources::Lease> ReserveInPlace(const PreparedLoad& prepared, const EntryPtr& old,
+                                          SwapReport* report);
   Result<Handle> TakeOver(Registration registration, std::unique_ptr<LoadedModel> loaded);
   void EndSwap(const EntryPtr& entry);
 

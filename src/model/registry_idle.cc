@@ -93,7 +93,8 @@ void Registry::AnswerTheLate(int64_t now_ns) {
         Status late;
         int64_t retry_ns = 0;
         const std::string what = "waited for model '" + id + "' to be loaded";
-        const std::string why = entry->ticket != 0 ? ": " + broker_->WhyWaiting(entry->ticket, &retry_ns) : "";
+        const std::string why =
+            entry->ticket != 0 ? ": " + broker_->WhyWaiting(entry->ticket, &retry_ns) : "";
         if (w.options.cancel != nullptr && w.options.cancel->cancelled()) {
           late = Cancelled("the client went away while its request " + what);
         } else if (w.options.deadline_ns > 0 && now_ns > w.options.deadline_ns) {
@@ -106,11 +107,13 @@ void Registry::AnswerTheLate(int64_t now_ns) {
           stay.push_back(std::move(w));
         } else {
           --waiting_;
-          later.push_back([done = std::move(w.done), late, retry_ns] { done(late, std::max<int64_t>(retry_ns, 0)); });
+          later.push_back(
+              [done = std::move(w.done), late, retry_ns] { done(late, std::max<int64_t>(retry_ns, 0)); });
         }
       }
       entry->waiters = std::move(stay);
-      if (entry->waiters.empty() && entry->ticket != 0) abandoned.push_back({entry, entry->ticket, entry->serial});
+      if (entry->waiters.empty() && entry->ticket != 0)
+        abandoned.push_back({entry, entry->ticket, entry->serial});
     }
   }
   for (const auto& answer : later) answer();
@@ -178,9 +181,8 @@ std::vector<LeaseUse> Registry::Uses() {
   for (const auto& [id, entry] : entries_) {
     if (entry->model == nullptr) continue;
     const LoadedModel& model = *entry->model;
-    LeaseUse use{.id = model.lease.id(),
-                 .users = model.users.load(),
-                 .last_used_ns = model.last_used_ns.load()};
+    LeaseUse use{
+        .id = model.lease.id(), .users = model.users.load(), .last_used_ns = model.last_used_ns.load()};
     const int64_t one_ns = model.use_ns.load();
     if (one_ns > 0) use.idle_in_ns = one_ns * use.users;
     use.use = use.users > 0 ? Use::kBusy : Use::kIdle;

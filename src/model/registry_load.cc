@@ -61,9 +61,8 @@ void Registry::Granted(const EntryPtr& entry, const std::shared_ptr<PreparedLoad
   }
   if (stop) return FinishLoad(entry, Unavailable("the server is shutting down"), true);
   const auto held = std::make_shared<Lease>(std::move(lease).value());
-  const bool runs = loader_.Run([this, entry, prepared, held] {
-    FinishLoad(entry, LoadAndCommit(*prepared, std::move(*held)));
-  });
+  const bool runs = loader_.Run(
+      [this, entry, prepared, held] { FinishLoad(entry, LoadAndCommit(*prepared, std::move(*held))); });
   if (!runs) FinishLoad(entry, Unavailable("the server is shutting down"), true);
 }
 
@@ -91,7 +90,8 @@ void Registry::PublishLocked(Entry& entry, std::unique_ptr<LoadedModel> loaded) 
   loaded->keep_alive_ns = entry.registration.keep_alive_ns.value_or(options_.keep_alive_ns);
   loaded->last_used_ns = clock_.MonotonicNs();
   entry.interface = loaded->interface;
-  entry.facts = {loaded->name, loaded->version, loaded->framework, loaded->execution_format, loaded->plugin_id};
+  entry.facts = {loaded->name, loaded->version, loaded->framework, loaded->execution_format,
+                 loaded->plugin_id};
   entry.load_ns = loaded->load_ns;
   std::tie(entry.model, entry.gone) = reaper_.Share(std::move(loaded));
   entry.state = State::kReady;
@@ -110,7 +110,8 @@ void Registry::AnswerWaitersLocked(Entry& entry, const Status& error, int64_t re
         done(std::move(handle), 0);
       });
     } else {
-      later->push_back([done = std::move(waiting.done), error, retry_after_ns] { done(error, retry_after_ns); });
+      later->push_back(
+          [done = std::move(waiting.done), error, retry_after_ns] { done(error, retry_after_ns); });
     }
   }
 }

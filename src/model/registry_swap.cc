@@ -42,15 +42,16 @@ Result<Lease> Registry::ReserveFor(const PreparedLoad& prepared, std::vector<Lea
   if (granted.wait_for(limit) == std::future_status::timeout) {
     const std::string reason = broker_->WhyWaiting(ticket);
     if (broker_->Cancel(ticket)) {
-      return Unavailable("no memory came free in " +
-                         std::to_string(options_.load_timeout_ns / 1'000'000) + " ms: " + reason);
+      return Unavailable("no memory came free in " + std::to_string(options_.load_timeout_ns / 1'000'000) +
+                         " ms: " + reason);
     }
   }
   return granted.get();
 }
 
 // The old model leaves first. Requests wait meanwhile.
-Result<Lease> Registry::ReserveInPlace(const PreparedLoad& prepared, const EntryPtr& old, SwapReport* report) {
+Result<Lease> Registry::ReserveInPlace(const PreparedLoad& prepared, const EntryPtr& old,
+                                       SwapReport* report) {
   std::shared_future<void> gone;
   std::shared_ptr<LoadedModel> model;
   {
@@ -116,9 +117,9 @@ Result<Handle> Registry::Register(Registration registration, SwapReport* report)
                    "): requests waited while the old one left and the new one was loaded";
     lease = ReserveInPlace(prepared, old, report);
   }
-  Result<std::unique_ptr<LoadedModel>> loaded =
-      lease.ok() ? LoadAndCommit(prepared, std::move(lease).value())
-                 : Result<std::unique_ptr<LoadedModel>>(lease.status());
+  Result<std::unique_ptr<LoadedModel>> loaded = lease.ok()
+                                                    ? LoadAndCommit(prepared, std::move(lease).value())
+                                                    : Result<std::unique_ptr<LoadedModel>>(lease.status());
   if (loaded.ok()) {
     if (registration.registered_unix_ns == 0) registration.registered_unix_ns = clock_.UnixNs();
     if (Status kept = catalog_->Put(registration); !kept.ok()) loaded = std::move(kept);

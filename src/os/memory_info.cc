@@ -114,7 +114,8 @@ Result<ProcessMemory> ParseSmapsRollup(std::string_view text) {
   }
   // Absent before Linux 5.4; the shares are then not told apart.
   out.shmem = KilobyteLine(text, "Pss_Shmem").value_or(0);
-  out.file_pss = KilobyteLine(text, "Pss_File").value_or(out.pss > out.anonymous ? out.pss - out.anonymous : 0);
+  out.file_pss =
+      KilobyteLine(text, "Pss_File").value_or(out.pss > out.anonymous ? out.pss - out.anonymous : 0);
   out.swap = KilobyteLine(text, "SwapPss").value_or(0);
   const uint64_t not_file = CheckedAdd(out.anonymous, out.shmem).value_or(out.rss);
   out.file = out.rss > not_file ? out.rss - not_file : 0;
@@ -126,12 +127,14 @@ Result<ProcessMemory> ParseProcessStatus(std::string_view text) {
   const auto anonymous = KilobyteLine(text, "RssAnon");
   const auto file = KilobyteLine(text, "RssFile");
   const auto shmem = KilobyteLine(text, "RssShmem");
-  if (!anonymous || !file || !shmem) return DataLoss("the status of the process has no RssAnon, RssFile or RssShmem");
+  if (!anonymous || !file || !shmem)
+    return DataLoss("the status of the process has no RssAnon, RssFile or RssShmem");
   ProcessMemory out{.anonymous = *anonymous, .shmem = *shmem, .file = *file, .file_pss = *file};
   out.swap = KilobyteLine(text, "VmSwap").value_or(0);
   const auto own = CheckedAdd(out.anonymous, out.shmem);
   const auto all = own ? CheckedAdd(*own, out.file) : std::nullopt;
-  if (!all || !CheckedAdd(*own, out.swap)) return DataLoss("the status of the process gives sizes that overflow");
+  if (!all || !CheckedAdd(*own, out.swap))
+    return DataLoss("the status of the process gives sizes that overflow");
   out.rss = out.pss = *all;
   return out;
 }

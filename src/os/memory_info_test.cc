@@ -29,9 +29,8 @@ TEST(MemoryInfoTest, ARollupGivesPrivateAndFileSharesInBytes) {
 TEST(MemoryInfoTest, ARollupWithoutItsFieldsOrWithOverflowIsRefused) {
   EXPECT_EQ(ParseSmapsRollup("").status().code(), Code::kDataLoss);
   EXPECT_EQ(ParseSmapsRollup("Rss: 1 kB\nPss: x kB\nAnonymous: 1 kB\n").status().code(), Code::kDataLoss);
-  EXPECT_EQ(
-      ParseSmapsRollup("Rss: 18446744073709551615 kB\nPss: 1 kB\nAnonymous: 1 kB\n").status().code(),
-      Code::kDataLoss);
+  EXPECT_EQ(ParseSmapsRollup("Rss: 18446744073709551615 kB\nPss: 1 kB\nAnonymous: 1 kB\n").status().code(),
+            Code::kDataLoss);
 }
 
 TEST(MemoryInfoTest, ThisProcessGrowsByWhatItTouches) {
@@ -46,7 +45,8 @@ TEST(MemoryInfoTest, ThisProcessGrowsByWhatItTouches) {
 }
 
 TEST(MemoryInfoTest, TheStatusOfAProcessStandsInForARollupThatMayNotBeRead) {
-  const auto m = ParseProcessStatus("Name:\tx\nVmSwap:\t 2 kB\nRssAnon:\t 10 kB\nRssFile:\t 20 kB\nRssShmem:\t 5 kB\n");
+  const auto m =
+      ParseProcessStatus("Name:\tx\nVmSwap:\t 2 kB\nRssAnon:\t 10 kB\nRssFile:\t 20 kB\nRssShmem:\t 5 kB\n");
   ASSERT_TRUE(m.ok()) << m.status().message();
   EXPECT_EQ(m->private_bytes(), 17u * 1024);
   EXPECT_EQ(m->file, 20u * 1024);
@@ -70,9 +70,9 @@ class CgroupTest : public testing::Test {
     fs::create_directories((root_ / path).parent_path());
     std::ofstream(root_ / path) << text;
   }
-  const fs::path root_ = fs::path(testing::TempDir()) /
-                         (std::string("mlos_cgroup_") +
-                          testing::UnitTest::GetInstance()->current_test_info()->name());
+  const fs::path root_ =
+      fs::path(testing::TempDir()) /
+      (std::string("mlos_cgroup_") + testing::UnitTest::GetInstance()->current_test_info()->name());
 };
 
 TEST_F(CgroupTest, TheLowestLimitOfTheGroupAndThoseAboveItCounts) {

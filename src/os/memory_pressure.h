@@ -11,9 +11,9 @@
 namespace mlos::os {
 
 struct PressureSample {
-  bool stalled = false;     // tasks waited for memory for more than the trigger's share of the last second
-  uint64_t high = 0;        // times the control group was throttled since the last sample
-  uint64_t max = 0;         // times it reached its limit since the last sample
+  bool stalled = false;  // tasks waited for memory for more than the trigger's share of the last second
+  uint64_t high = 0;     // times the control group was throttled since the last sample
+  uint64_t max = 0;      // times it reached its limit since the last sample
   bool any() const { return stalled || high > 0 || max > 0; }
 };
 

@@ -31,9 +31,9 @@ double TakeNumber(std::string_view* text) {
 
 Result<uint64_t> ParseBytes(std::string_view text) {
   static constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"", 1.0},       {"B", 1.0},       {"kB", 1e3},     {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
-      {"TB", 1e12},    {"k", 0x1p10},    {"K", 0x1p10},   {"M", 0x1p20},   {"G", 0x1p30},   {"T", 0x1p40},
-      {"KiB", 0x1p10}, {"MiB", 0x1p20},  {"GiB", 0x1p30}, {"TiB", 0x1p40},
+      {"", 1.0},       {"B", 1.0},      {"kB", 1e3},     {"KB", 1e3},     {"MB", 1e6},   {"GB", 1e9},
+      {"TB", 1e12},    {"k", 0x1p10},   {"K", 0x1p10},   {"M", 0x1p20},   {"G", 0x1p30}, {"T", 0x1p40},
+      {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40},
   };
   std::string_view rest = text;
   const double number = TakeNumber(&rest);

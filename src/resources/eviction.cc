@@ -48,7 +48,8 @@ class Ledger {
 
 bool Contains(std::span<const LeaseId> ids, LeaseId id) { return std::ranges::find(ids, id) != ids.end(); }
 
-std::vector<const Holding*> InUse(std::span<const Holding> holdings, Use use, std::span<const LeaseId> spare) {
+std::vector<const Holding*> InUse(std::span<const Holding> holdings, Use use,
+                                  std::span<const LeaseId> spare) {
   std::vector<const Holding*> out;
   for (const Holding& h : holdings) {
     if (h.use == use && !Contains(spare, h.id)) out.push_back(&h);

@@ -26,11 +26,11 @@ struct Demand {
 };
 
 enum class Use {
-  kIdle,     // may be evicted
-  kBusy,     // has users: never evicted; may be drained
-  kPinned,   // never evicted, whatever happens
-  kDraining, // takes no new users, leaves when the last one is done
-  kLeaving,  // evicted, its memory comes back any moment
+  kIdle,      // may be evicted
+  kBusy,      // has users: never evicted; may be drained
+  kPinned,    // never evicted, whatever happens
+  kDraining,  // takes no new users, leaves when the last one is done
+  kLeaving,   // evicted, its memory comes back any moment
 };
 
 // Someone who has memory.
@@ -50,10 +50,10 @@ uint64_t TotalBytes(std::span<const Holding> holdings);
 
 struct Plan {
   enum class Answer {
-    kFits,    // now
-    kEvict,   // once `evict` and those that are leaving are gone
-    kWait,    // not before a busy one has become idle
-    kHopeless // only pinned ones are in the way, or the demand is larger than the budget
+    kFits,     // now
+    kEvict,    // once `evict` and those that are leaving are gone
+    kWait,     // not before a busy one has become idle
+    kHopeless  // only pinned ones are in the way, or the demand is larger than the budget
   };
   Answer answer = Answer::kFits;
   std::vector<LeaseId> evict;  // idle, least recently used first; never more than needed

@@ -12,7 +12,10 @@ namespace {
 using Answer = Plan::Answer;
 
 Holding Held(LeaseId id, Use use, uint64_t bytes, int64_t last_used_ns) {
-  return {.id = id, .who = "m" + std::to_string(id), .use = use, .last_used_ns = last_used_ns,
+  return {.id = id,
+          .who = "m" + std::to_string(id),
+          .use = use,
+          .last_used_ns = last_used_ns,
           .private_bytes = bytes};
 }
 
@@ -99,9 +102,11 @@ TEST(PlanTest, APlanIsEnoughAndNothingInItIsNeedless) {
     const int n = pick(8);
     for (int i = 0; i < n; ++i) {
       static constexpr Use kUses[] = {Use::kIdle, Use::kIdle, Use::kBusy, Use::kPinned, Use::kLeaving};
-      held.push_back(Held(static_cast<LeaseId>(i) + 1, kUses[pick(5)], static_cast<uint64_t>(pick(40)), pick(9)));
+      held.push_back(
+          Held(static_cast<LeaseId>(i) + 1, kUses[pick(5)], static_cast<uint64_t>(pick(40)), pick(9)));
       if (pick(2) == 0)
-        held.back().shared = {{std::string(1, static_cast<char>('a' + pick(3))), static_cast<uint64_t>(pick(30))}};
+        held.back().shared = {
+            {std::string(1, static_cast<char>('a' + pick(3))), static_cast<uint64_t>(pick(30))}};
     }
     const Demand demand{.private_bytes = static_cast<uint64_t>(pick(60)), .shared = {{"a", 10}}};
     const Plan plan = PlanFor(demand, 100, held);

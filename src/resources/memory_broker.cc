@@ -32,7 +32,8 @@ void Lease::Reset() {
   if (MemoryBroker* broker = std::exchange(broker_, nullptr); broker != nullptr) broker->End(id_);
 }
 
-MemoryBroker::MemoryBroker(BrokerOptions options, Clock& clock) : options_(std::move(options)), clock_(clock) {}
+MemoryBroker::MemoryBroker(BrokerOptions options, Clock& clock)
+    : options_(std::move(options)), clock_(clock) {}
 
 void MemoryBroker::Shutdown() {
   std::list<Line> left;
@@ -85,9 +86,10 @@ MemoryBroker::Ticket MemoryBroker::Reserve(Demand demand, ReserveOptions options
     if (shut_down_) {
       refused = Unavailable("the server is shutting down");
     } else if (const uint64_t bytes = BytesOf(demand); bytes > options_.budget_bytes) {
-      refused = FailedPrecondition(demand.who + " needs up to " + FormatBytes(bytes) + ", the memory budget is " +
-                                   FormatBytes(options_.budget_bytes) + " (" + options_.budget_source +
-                                   "): raise core.memory_budget or take a smaller model");
+      refused =
+          FailedPrecondition(demand.who + " needs up to " + FormatBytes(bytes) + ", the memory budget is " +
+                             FormatBytes(options_.budget_bytes) + " (" + options_.budget_source +
+                             "): raise core.memory_budget or take a smaller model");
     } else if (line_.size() >= options_.max_waiting) {
       refused = Unavailable(std::to_string(line_.size()) + " loads wait for memory already: retry later");
     } else {
@@ -197,7 +199,8 @@ MemoryBroker::Step MemoryBroker::LookLocked(const std::vector<LeaseUse>& uses) {
   }
   bool first = true;
   bool others_may_pass = true;
-  for (auto it = line_.begin(); it != line_.end() && growing_ == 0 && others_may_pass && step.evict.empty();) {
+  for (auto it = line_.begin();
+       it != line_.end() && growing_ == 0 && others_may_pass && step.evict.empty();) {
     const size_t answers = step.answers.size();
     if (ServeLocked(*it, holdings, first, &step)) {
       it = line_.erase(it);
@@ -226,8 +229,7 @@ bool MemoryBroker::ServeLocked(Line& line, const std::vector<Holding>& holdings,
   }
   line.predicted_ns = plan.answer == Plan::Answer::kEvict ? 0 : plan.wait_ns;
   line.reason = ReasonLocked(line.demand, holdings);
-  if (plan.answer == Plan::Answer::kHopeless ||
-      (plan.answer == Plan::Answer::kWait && !line.options.wait)) {
+  if (plan.answer == Plan::Answer::kHopeless || (plan.answer == Plan::Answer::kWait && !line.options.wait)) {
     ++counts_.refused;
     step->answers.emplace_back(std::move(line.granted), Unavailable(line.reason));
     return true;
@@ -282,7 +284,8 @@ bool MemoryBroker::CarryOut(Step step) {
   return look_again;
 }
 
-bool MemoryBroker::TryGrow(LeaseId id, uint64_t private_bytes, const std::vector<LeaseUse>& uses, Plan* plan) {
+bool MemoryBroker::TryGrow(LeaseId id, uint64_t private_bytes, const std::vector<LeaseUse>& uses,
+                           Plan* plan) {
   MutexLock lock(mu_);
   Held& held = held_.at(id);
   const Demand more{.who = held.demand.who, .private_bytes = private_bytes - held.demand.private_bytes};

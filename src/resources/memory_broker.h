@@ -110,14 +110,14 @@ struct Waiter {
 struct BrokerStats {
   uint64_t budget_bytes = 0;
   std::string budget_source;
-  uint64_t leased_bytes = 0;   // a shared file counts once
-  uint64_t shared_bytes = 0;   // of leased_bytes, the mapped files
-  uint64_t reserved_bytes = 0; // private bytes of leases that are not committed yet
+  uint64_t leased_bytes = 0;    // a shared file counts once
+  uint64_t shared_bytes = 0;    // of leased_bytes, the mapped files
+  uint64_t reserved_bytes = 0;  // private bytes of leases that are not committed yet
   std::vector<LeaseInfo> leases;
   std::vector<Waiter> waiting;
   std::array<uint64_t, kEvictReasons> evictions{};
-  uint64_t waits = 0;     // reservations that did not get their memory at once
-  uint64_t wait_ns = 0;   // of those that were granted, together
+  uint64_t waits = 0;    // reservations that did not get their memory at once
+  uint64_t wait_ns = 0;  // of those that were granted, together
   uint64_t refused = 0;
   uint64_t corrections = 0;  // a lease turned out larger than estimated
 };
@@ -145,7 +145,9 @@ class MemoryBroker {
   // `granted` runs exactly once unless the ticket is cancelled: before Reserve returns, or later on any thread; it must not
   // block. kFailedPrecondition: can never fit, with both numbers. kUnavailable: pinned ones or a full line are in the way.
   Ticket Reserve(Demand demand, ReserveOptions options, Granted granted);
-  Ticket Reserve(Demand demand, Granted granted) { return Reserve(std::move(demand), {}, std::move(granted)); }
+  Ticket Reserve(Demand demand, Granted granted) {
+    return Reserve(std::move(demand), {}, std::move(granted));
+  }
   // True: `granted` will never run.
   bool Cancel(Ticket ticket);
   // What a reservation waits for: what it needs, what is free, who has the rest. Empty when it does not wait.
@@ -211,15 +213,18 @@ class MemoryBroker {
   std::vector<Holding> HoldingsLocked(const std::vector<LeaseUse>& uses) const MLOS_REQUIRES(mu_);
   Step LookLocked(const std::vector<LeaseUse>& uses) MLOS_REQUIRES(mu_);
   // True when the reservation was answered and leaves the line.
-  bool ServeLocked(Line& line, const std::vector<Holding>& holdings, bool first, Step* step) MLOS_REQUIRES(mu_);
+  bool ServeLocked(Line& line, const std::vector<Holding>& holdings, bool first, Step* step)
+      MLOS_REQUIRES(mu_);
   void GrantLocked(Line& line, Step* step) MLOS_REQUIRES(mu_);
   void DrainLocked(const std::vector<LeaseId>& wanted, Step* step) MLOS_REQUIRES(mu_);
   // True when something changed that makes another look worth while.
   bool CarryOut(Step step) MLOS_EXCLUDES(mu_);
   bool TryGrow(LeaseId id, uint64_t private_bytes, const std::vector<LeaseUse>& uses, Plan* plan)
       MLOS_EXCLUDES(mu_);
-  Status GrowthRefused(LeaseId id, uint64_t private_bytes, const std::vector<LeaseUse>& uses) MLOS_EXCLUDES(mu_);
-  std::string ReasonLocked(const Demand& demand, const std::vector<Holding>& holdings) const MLOS_REQUIRES(mu_);
+  Status GrowthRefused(LeaseId id, uint64_t private_bytes, const std::vector<LeaseUse>& uses)
+      MLOS_EXCLUDES(mu_);
+  std::string ReasonLocked(const Demand& demand, const std::vector<Holding>& holdings) const
+      MLOS_REQUIRES(mu_);
 
   // Constant after construction.
   const BrokerOptions options_;

@@ -24,10 +24,12 @@ class MemoryBrokerTest : public testing::Test {
     std::optional<Result<Lease>> answer;
     MemoryBroker::Ticket ticket = 0;
   };
-  std::shared_ptr<Asked> Ask(const std::string& who, uint64_t bytes, MemoryBroker::ReserveOptions options = {}) {
+  std::shared_ptr<Asked> Ask(const std::string& who, uint64_t bytes,
+                             MemoryBroker::ReserveOptions options = {}) {
     auto asked = std::make_shared<Asked>();
-    asked->ticket = broker_.Reserve({.who = who, .private_bytes = bytes}, std::move(options),
-                                    [a = asked](Result<Lease> lease) { a->answer.emplace(std::move(lease)); });
+    asked->ticket =
+        broker_.Reserve({.who = who, .private_bytes = bytes}, std::move(options),
+                        [a = asked](Result<Lease> lease) { a->answer.emplace(std::move(lease)); });
     return asked;
   }
   LeaseId Hold(const std::string& who, uint64_t bytes, Use use, int64_t last_used_ns = 0) {

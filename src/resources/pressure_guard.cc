@@ -14,8 +14,8 @@ bool PressurePolicy::Step(const os::PressureSample& sample, int64_t now_ns) {
   return true;
 }
 
-PressureGuard::PressureGuard(std::unique_ptr<os::MemoryPressure> pressure, MemoryBroker& broker, Report report,
-                             Clock& clock)
+PressureGuard::PressureGuard(std::unique_ptr<os::MemoryPressure> pressure, MemoryBroker& broker,
+                             Report report, Clock& clock)
     : pressure_(std::move(pressure)), broker_(broker), report_(std::move(report)), clock_(clock) {
   thread_ = std::thread([this] { Loop(); });
 }

@@ -15,7 +15,8 @@ Result<int64_t> ReadKeepAlive(JsonCursor& cursor, const std::string& key) {
     MLOS_RETURN_IF_ERROR(cursor.ReadNumberText(&number));
     text = number;
   } else {
-    return InvalidArgument("'" + key + "': wanted seconds or a text such as \"5m\", got " + cursor.DescribeNext());
+    return InvalidArgument("'" + key + "': wanted seconds or a text such as \"5m\", got " +
+                           cursor.DescribeNext());
   }
   Result<int64_t> value = ParseKeepAlive(text);
   if (!value.ok()) return value.status().WithContext("'" + key + "'");

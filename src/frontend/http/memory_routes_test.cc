@@ -23,9 +23,12 @@ TEST_F(HttpServerTest, PsTellsBudgetAndWhatEachModelTakes) {
 TEST(MemoryJsonTest, WhatIsNotKnownIsNull) {
   serving::ProcessReport report;
   report.memory.waiting.push_back({"t/w", 500, 1'000'000, -1, "because"});
-  report.models.push_back({.status = {.id = "t/a", .state = serving::ModelState::kWaiting, .waits_for = "room"}});
+  report.models.push_back(
+      {.status = {.id = "t/a", .state = serving::ModelState::kWaiting, .waits_for = "room"}});
   const std::string json = EncodeProcesses(report, 3'000'000);
-  EXPECT_THAT(json, HasSubstr(R"({"model_id":"t/w","bytes":500,"waited_ms":2,"predicted_ms":null,"reason":"because"})"));
+  EXPECT_THAT(
+      json,
+      HasSubstr(R"({"model_id":"t/w","bytes":500,"waited_ms":2,"predicted_ms":null,"reason":"because"})"));
   EXPECT_THAT(json, HasSubstr(R"("state":"waiting")"));
   EXPECT_THAT(json, HasSubstr(R"("pid":null,"private_bytes":null,"mapped_bytes":null,"pss_bytes":null,)"
                               R"("lease_private_bytes":null)"));
@@ -48,7 +51,8 @@ TEST_F(HttpServerTest, LoadTakesKeepAliveAndPin) {
 TEST_F(HttpServerTest, UnloadLatestAndReadyAnswer) {
   Start();
   RawClient client = Connect();
-  EXPECT_THAT(client.Ask(Post("/models/t/echo@1/unload", "{}")).body, HasSubstr(R"("unloaded":true,"users":0)"));
+  EXPECT_THAT(client.Ask(Post("/models/t/echo@1/unload", "{}")).body,
+              HasSubstr(R"("unloaded":true,"users":0)"));
   EXPECT_THAT(client.Ask(Post("/models/t/echo@1/latest", "{}")).body, HasSubstr(R"("latest":"t/echo@1")"));
   EXPECT_EQ(client.Ask(Get("/models/t/echo@1/ready")).status, 200);
   EXPECT_EQ(client.Ask(Get("/models/t/none/ready")).status, 404);

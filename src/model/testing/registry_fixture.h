@@ -28,7 +28,8 @@ class RegistryFixture : public testing::Test {
   void Open(uint64_t budget_bytes, RegistryOptions options = {}) {
     std::filesystem::create_directories(dir_);
     broker_ = std::make_unique<resources::MemoryBroker>(
-        resources::BrokerOptions{.budget_bytes = budget_bytes, .budget_source = "a test", .fair_after_ns = fair_ns_},
+        resources::BrokerOptions{
+            .budget_bytes = budget_bytes, .budget_source = "a test", .fair_after_ns = fair_ns_},
         clock_);
     options.broker = broker_.get();
     state_.estimate = [this](const plugin::LoadOptions& o) {
