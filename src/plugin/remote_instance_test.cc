@@ -329,6 +329,16 @@ TEST_F(RemoteInstanceTest, CarriesATextThatIsLongerThanASlot) {
   EXPECT_EQ(answer->response().text, prompt);
 }
 
+TEST_F(RemoteInstanceTest, SeesFilesOfItsPackageThatAreLinksToElsewhere) {
+  const TemporaryFolder blobs;
+  std::filesystem::create_symlink(blobs.Write("blob", "text"), folder_.path() / "part");
+  Open();
+  Request request = Attack("read_file", (folder_.path() / "part").string());
+  const auto answer = RunAndWait(*instance_, std::move(request));
+  ASSERT_TRUE(answer->Wait().ok());
+  EXPECT_THAT(std::string(DecodeStrings(answer->response().outputs[0].tensor).value()[0]), ::testing::StartsWith("done"));
+}
+
 TEST_F(RemoteInstanceTest, EstimatesInAWorker) {
   Open({}, "echo");
   LoadOptions load;

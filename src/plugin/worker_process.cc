@@ -15,6 +15,7 @@ using worker::Channel;
 using worker::MessageType;
 
 constexpr std::chrono::milliseconds kLook{50};
+constexpr size_t kMostLinks = 256;
 constexpr int64_t kOpenLimitNs = 60'000'000'000;
 constexpr const char* kSystemProgram = "/usr/libexec/mlos/mlos-worker";
 
@@ -26,6 +27,20 @@ worker::Load MessageOf(const LoadOptions& options) {
 
 std::vector<std::string> Texts(const std::vector<std::filesystem::path>& paths) {
   return {paths.begin(), paths.end()};
+}
+
+// Files of the folder that are links to elsewhere, as in Hugging Face's cache: the sandbox shows what they point at.
+void AddLinkTargets(const std::filesystem::path& dir, std::vector<std::string>* out) {
+  std::error_code error;
+  std::filesystem::directory_iterator it(dir, error);
+  for (size_t left = kMostLinks; !error && left > 0 && it != std::filesystem::directory_iterator(); it.increment(error)) {
+    std::error_code ignored;
+    if (!it->is_symlink(ignored)) continue;
+    const auto target = std::filesystem::canonical(it->path(), ignored);
+    if (ignored || !std::filesystem::is_regular_file(target, ignored)) continue;
+    out->push_back(target.string());
+    --left;
+  }
 }
 
 worker::Open OpenMessage(const std::filesystem::path& plugin, const OptionList& options, const LoadOptions* load,
@@ -45,6 +60,7 @@ worker::Open OpenMessage(const std::filesystem::path& plugin, const OptionList& 
     for (const auto* path : {&load->package_dir, &load->model_path}) {
       if (!path->empty()) open.read_paths.push_back(path->string());
     }
+    if (!load->package_dir.empty()) AddLinkTargets(load->package_dir, &open.read_paths);
   }
   open.write_paths = Texts(settings.write_paths);
   open.device_paths = Texts(settings.device_paths);
