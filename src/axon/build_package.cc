@@ -61,11 +61,18 @@ Result<convert::Config> ReadConfig(const package::Install& install) {
   return config.ok() ? std::move(config) : config.status().WithContext("config.json");
 }
 
+Status AddSideCar(package::Install* install, const convert::ConvertResult& converted) {
+  if (converted.side_car.empty()) return OkStatus();
+  const os::TemporaryDirectory folder(install->dir().parent_path());
+  MLOS_RETURN_IF_ERROR(convert::WriteSideCar(install->dir(), converted, folder.path()));
+  return install->AddCopy(converted.side_car_file, folder.path() / converted.side_car_file).status();
+}
+
 class Builder {
  public:
   Builder(const hub::Repository& repository, const hub::Selection& selection, const package::ModelRef& ref,
-          package::Install* install)
-      : repository_(repository), selection_(selection), ref_(ref), install_(*install) {}
+          package::Install* install, const std::string& quantize)
+      : repository_(repository), selection_(selection), ref_(ref), install_(*install), quantize_(quantize) {}
 
   Result<BuiltPackage> Build() {
     FillMetadata();
@@ -100,6 +107,7 @@ class Builder {
   const hub::Selection& selection_;
   const package::ModelRef& ref_;
   package::Install& install_;
+  const std::string& quantize_;
   BuiltPackage built_;
   Manifest& manifest_ = built_.manifest;
   uint32_t max_length_ = 0;
@@ -188,32 +196,22 @@ Status Builder::ConvertLanguageModel() {
 
 Status Builder::ConvertWeights() {
   FillFramework();
-  if (convert::LooksLikeDecoder(install_.dir())) return ConvertLanguageModel();
-  const Result<convert::ConvertResult> converted =
-      convert::Convert(install_.dir(), convert::ConvertOptions());
+  if (convert::LooksLikeDecoder(install_.dir())) {
+    if (!quantize_.empty()) return Unimplemented("--quantize int8 is for encoders; convert a language model with axon convert");
+    return ConvertLanguageModel();
+  }
+  convert::ConvertOptions options;
+  options.int8 = quantize_ == "int8";
+  const Result<convert::ConvertResult> converted = convert::Convert(install_.dir(), options);
   if (!converted.ok())
     return converted.status().WithContext("cannot convert '" + repository_.id + "' to ONNX");
   MLOS_ASSIGN_OR_RETURN(const std::string graph_sha256, AddGraphs(*converted));
-  if (!converted->side_car.empty()) {
-    const os::TemporaryDirectory folder(install_.dir().parent_path());
-    MLOS_RETURN_IF_ERROR(convert::WriteSideCar(install_.dir(), *converted, folder.path()));
-    MLOS_RETURN_IF_ERROR(
-        install_.AddCopy(convert::kSideCarFile, folder.path() / convert::kSideCarFile).status());
-  }
+  MLOS_RETURN_IF_ERROR(AddSideCar(&install_, *converted));
   MLOS_RETURN_IF_ERROR(InspectGraphs(*converted));
   max_length_ = converted->max_length;
-  package::Conversion conversion;
-  conversion.converter = "mlos-native";
-  conversion.version = kVersion;
-  conversion.architecture = converted->architecture;
-  conversion.task = converted->task;
-  conversion.graph_sha256 = graph_sha256;
-  for (const package::PackageFile& file : install_.files()) {
-    const auto& sources = converted->source_files;
-    if (std::find(sources.begin(), sources.end(), file.path) != sources.end())
-      conversion.sources.push_back(file);
-  }
-  manifest_.conversion = std::move(conversion);
+  built_.max_length = max_length_;
+  manifest_.conversion = ConversionRecord(*converted, install_.files(), graph_sha256);
+  manifest_.conversion->quantization = quantize_;
   std::string graphs;
   for (const convert::ConvertedGraph& graph : converted->graphs)
     graphs += (graphs.empty() ? "" : ", ") + graph.file + " " + os::FormatBytes(graph.onnx.size());
@@ -329,6 +327,23 @@ void Builder::FillRequirements() {
 
 }  // namespace
 
+package::Conversion ConversionRecord(const convert::ConvertResult& converted,
+                                     const std::vector<package::PackageFile>& files,
+                                     const std::string& graph_sha256) {
+  package::Conversion conversion;
+  conversion.converter = kNativeConverter;
+  conversion.version = kVersion;
+  conversion.architecture = converted.architecture;
+  conversion.task = converted.task;
+  conversion.graph_sha256 = graph_sha256;
+  for (const package::PackageFile& file : files) {
+    const auto& sources = converted.source_files;
+    if (std::find(sources.begin(), sources.end(), file.path) != sources.end())
+      conversion.sources.push_back(file);
+  }
+  return conversion;
+}
+
 Result<std::vector<std::string>> MissingExternalFiles(const package::Install& install,
                                                       const std::string& path) {
   const Result<package::ModelFileInfo> info = package::InspectModelFile(install.dir() / path);
@@ -353,8 +368,24 @@ Status CheckConvertible(const package::Install& install, const std::string& form
 }
 
 Result<BuiltPackage> BuildPackage(const hub::Repository& repository, const hub::Selection& selection,
-                                  const package::ModelRef& ref, package::Install* install) {
-  return Builder(repository, selection, ref, install).Build();
+                                  const package::ModelRef& ref, package::Install* install,
+                                  const std::string& quantize) {
+  if (!quantize.empty() && !IsConverted(selection.format))
+    return Unimplemented("only models that are converted here can be quantised; this one comes as " +
+                         selection.format);
+  return Builder(repository, selection, ref, install, quantize).Build();
+}
+
+Status AddReference(package::Install* install) {
+  MLOS_ASSIGN_OR_RETURN(const convert::ConvertResult whole, convert::Convert(install->dir(), {}));
+  MLOS_RETURN_IF_ERROR(AddSideCar(install, whole));
+  return install->AddContents(kReferenceGraph, whole.graphs.front().onnx).status();
+}
+
+Status RemoveReference(package::Install* install) {
+  if (Holds(*install, convert::kSideCarFile))
+    MLOS_RETURN_IF_ERROR(install->RemoveFile(convert::kSideCarFile));
+  return install->RemoveFile(kReferenceGraph);
 }
 
 }  // namespace mlos::axon

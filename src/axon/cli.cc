@@ -44,6 +44,7 @@ int RunCommandLine(const std::vector<std::string>& words, const std::atomic<bool
   AddConvert(app, context, &exit_status);
   AddList(app, context, &exit_status);
   AddInfo(app, context, &exit_status);
+  AddUpdate(app, context, &exit_status);
   AddVerify(app, context, &exit_status);
   AddUninstall(app, context, &exit_status);
   AddRegister(app, context, &exit_status);

@@ -6,7 +6,9 @@
 #include <memory>
 
 #include "axon/convert_gguf.h"
+#include "axon/check_package.h"
 #include "axon/convert_report.h"
+#include "axon/fallback.h"
 #include "axon/format.h"
 #include "axon/verbs.h"
 #include "convert/architectures.h"
@@ -21,6 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr char kReferenceGraph[] = ".model.f32.onnx";
 constexpr uint64_t kMaxCompanionBytes = 64U << 20U;
 
 struct ConvertVerb {
@@ -30,6 +33,9 @@ struct ConvertVerb {
   std::string format = "auto";
   std::string type = "auto";
   std::string quantize;
+  std::string fallback = "none";
+  bool yes = false;
+  bool no_check = false;
   bool explain = false;
   bool list = false;
   bool json = false;
@@ -50,12 +56,25 @@ class Converter {
       return RunConvertGguf(context_, {folder_, options_.weights, verb_.out, verb_.type, verb_.quantize,
                                        verb_.explain, verb_.json});
     }
-    if (!verb_.quantize.empty()) return context_.FailUsage("--quantize is for GGUF; this becomes ONNX");
-    const Status status = Convert();
+    if (!verb_.quantize.empty() && verb_.quantize != "int8")
+      return context_.FailUsage("--quantize " + verb_.quantize + " is for GGUF; this becomes ONNX, which knows int8");
+    Status status = Convert();
+    if (IsForFallback(status)) {
+      if (verb_.fallback != "none") return ConvertElsewhere(status);
+      status = Status(
+          status.code(),
+          status.message() + " (other people's converters may know it: --fallback python or container)");
+    }
     return status.ok() ? Print() : context_.Fail(status.WithContext(verb_.source));
   }
 
  private:
+  // What nobody here can convert, as against what is damaged or malicious.
+  bool IsForFallback(const Status& status) const {
+    const bool unknown = status.code() == Code::kUnimplemented || status.code() == Code::kNotFound;
+    return unknown && !verb_.explain && verb_.quantize.empty() && os::Exists(verb_.source);
+  }
+  int ConvertElsewhere(const Status& why);
   int List() const;
   int Print() const;
   Status Convert();
@@ -63,6 +82,8 @@ class Converter {
   Status FindOtherTasks();
   Status Write();
   Status CopySources(const fs::path& target);
+  Status TryOut(const fs::path& target);
+  Status CompareInt8(const fs::path& target, const std::vector<package::ExecutionFile>& files);
 
   Context& context_;
   const ConvertVerb& verb_;
@@ -70,6 +91,49 @@ class Converter {
   convert::ConvertOptions options_;
   ConvertReport report_;
 };
+
+int Converter::ConvertElsewhere(const Status& why) {
+  if (verb_.out.empty())
+    return context_.FailUsage("--fallback needs --out DIR, a folder for what the converter writes");
+  context_.Note("not converted natively: " + why.message());
+  FallbackRequest request;
+  request.kind = verb_.fallback;
+  request.source = verb_.source;
+  request.out = verb_.out;
+  request.task = verb_.task;
+  request.may_install = verb_.yes;
+  request.interrupted = context_.interrupted();
+  request.note = [this](const std::string& line) { context_.Note(line); };
+  const auto graphs = RunFallback(request);
+  if (!graphs.ok()) return context_.Fail(graphs.status().WithContext("--fallback " + verb_.fallback));
+  std::vector<package::ExecutionFile> files;
+  for (const std::string& graph : *graphs) files.push_back({graph, "onnx", "single"});
+  PackageCheck check;
+  if (!verb_.no_check) {
+    const auto checked = CheckPackage(verb_.out, files, 0, {}, context_.interrupted());
+    if (!checked.ok()) return context_.Fail(checked.status().WithContext("the converted model does not run"));
+    check = *checked;
+  }
+  if (verb_.json) {
+    JsonWriter json;
+    json.BeginObject()
+        .Key("converter")
+        .String(verb_.fallback)
+        .Key("folder")
+        .String(verb_.out)
+        .Key("files")
+        .BeginArray();
+    for (const std::string& graph : *graphs) json.String(graph);
+    json.EndArray().Key("check").String(verb_.no_check ? "" : CheckText(check)).EndObject();
+    context_.Print(json.str() + "\n");
+  } else if (!context_.quiet) {
+    for (const std::string& graph : *graphs)
+      context_.Print("converted by --fallback " + verb_.fallback + ": " + verb_.out + "/" + Plain(graph) +
+                     "\n");
+    if (!verb_.no_check) context_.Print(CheckText(check) + "\n");
+  }
+  return kExitOk;
+}
 
 int Converter::List() const {
   if (!verb_.json) {
@@ -91,6 +155,7 @@ Status Converter::Locate() {
   MLOS_ASSIGN_OR_RETURN(const os::FileInfo info, os::Stat(verb_.source));
   folder_ = verb_.source;
   options_.task = verb_.task;
+  options_.int8 = verb_.quantize == "int8";
   if (info.is_directory) return OkStatus();
   options_.weights = folder_.filename().string();
   folder_ = folder_.has_parent_path() ? folder_.parent_path() : fs::path(".");
@@ -131,7 +196,39 @@ Status Converter::Write() {
   MLOS_RETURN_IF_ERROR(convert::WriteSideCar(folder_, report_.result, target));
   for (const convert::ConvertedGraph& graph : report_.result.graphs)
     MLOS_RETURN_IF_ERROR(os::WriteFileAtomically(target / graph.file, graph.onnx));
+  return verb_.no_check ? OkStatus() : TryOut(target);
+}
+
+Status Converter::TryOut(const fs::path& target) {
+  std::vector<package::ExecutionFile> files;
+  for (const convert::ConvertedGraph& graph : report_.result.graphs)
+    files.push_back({graph.file, "onnx", graph.type});
+  if (options_.int8) return CompareInt8(target, files);
+  MLOS_ASSIGN_OR_RETURN(const PackageCheck check,
+                        CheckPackage(target, files, report_.result.max_length, {}, context_.interrupted()));
+  report_.check = CheckText(check);
   return OkStatus();
+}
+
+// The f32 graph lies beside the other for as long as both are asked.
+Status Converter::CompareInt8(const fs::path& target, const std::vector<package::ExecutionFile>& files) {
+  convert::ConvertOptions options = options_;
+  options.int8 = false;
+  MLOS_ASSIGN_OR_RETURN(const convert::ConvertResult whole, convert::Convert(folder_, options));
+  const fs::path reference = target / kReferenceGraph;
+  const bool had_side_car = os::Exists(target / convert::kSideCarFile);
+  MLOS_RETURN_IF_ERROR(convert::WriteSideCar(folder_, whole, target));
+  MLOS_RETURN_IF_ERROR(os::WriteFile(reference, whole.graphs.front().onnx));
+  const Result<PackageCheck> check =
+      CheckPackage(target, files, report_.result.max_length, reference, context_.interrupted());
+  (void)os::RemoveFile(reference);
+  if (!had_side_car) (void)os::RemoveFile(target / convert::kSideCarFile);
+  if (!check.ok()) return check.status();
+  report_.int8 = Int8Text(*check);
+  report_.int8_max_abs = check->max_abs;
+  report_.int8_cosine = check->cosine;
+  report_.check = CheckText(*check);
+  return CheckInt8(*check);
 }
 
 // The graph points into files of its own folder only: the weights must be there. On file systems that can, the copy shares
@@ -188,7 +285,15 @@ void AddConvert(CLI::App& app, Context& context, int* exit_status) {
   verb->add_option("--type", options->type, "GGUF: type of the matrices (default: as in the checkpoint)")
       ->check(CLI::IsMember({"auto", "f32", "f16", "bf16"}));
   verb->add_option("--quantize", options->quantize,
+                   "ONNX: int8, linear layers of encoders in whole numbers, with the error measured; "
                    "GGUF: q8_0, q6_k, q5_k_m, q4_k_m, q4_0 ...: by llama.cpp's quantiser");
+  verb->add_option("--fallback", options->fallback,
+                   "python or container: for what is not converted natively, other people's converters "
+                   "(default: none)")
+      ->check(CLI::IsMember({"none", "python", "container"}));
+  verb->add_flag("--yes", options->yes,
+                 "the Python environment of the fall-back may be made (gigabytes are downloaded)");
+  verb->add_flag("--no-check", options->no_check, "do not execute the result once");
   verb->add_flag("--explain", options->explain, "write nothing; say what would be made of which tensors");
   verb->add_flag("--list", options->list, "list the architectures and their tasks");
   verb->add_flag("--json", options->json, "print JSON");

@@ -50,7 +50,7 @@ std::string ExplainText(const ConvertReport& report) {
   out += "copied        " +
          (report.side_car_bytes == 0
               ? std::string("nothing")
-              : os::FormatBytes(report.side_car_bytes) + " into " + convert::kSideCarFile + " (" +
+              : os::FormatBytes(report.side_car_bytes) + " into " + result.side_car_file + " (" +
                     Plural(result.side_car.size(), "tensor") + " that cannot be mapped where they lie)") +
          "\n";
   for (const convert::ConvertedGraph& graph : result.graphs) {
@@ -71,11 +71,15 @@ std::string ConvertedText(const ConvertReport& report) {
   for (const convert::ConvertedGraph& graph : result.graphs)
     out += report.folder + "/" + graph.file + "  " + os::FormatBytes(graph.onnx.size()) + "\n";
   if (report.side_car_bytes > 0)
-    out += report.folder + "/" + convert::kSideCarFile + "  " + os::FormatBytes(report.side_car_bytes) + "\n";
+    out += report.folder + "/" + result.side_car_file + "  " + os::FormatBytes(report.side_car_bytes) + "\n";
   out += "weights stay in " + Joined(result.source_files, "no file");
   if (!report.copied.empty())
     out += ", copied with the small files beside them (" + os::FormatBytes(report.copied_bytes) + ")";
-  return out + "\n";
+  out += "\n";
+  if (result.int8_tensors > 0)
+    out += Plural(result.int8_tensors, "matrix") + " in int8; " + report.int8 + "\n";
+  if (!report.check.empty()) out += report.check + "\n";
+  return out;
 }
 
 void WriteConvertJson(const ConvertReport& report, JsonWriter* json) {
@@ -101,6 +105,9 @@ void WriteConvertJson(const ConvertReport& report, JsonWriter* json) {
   json->Key("ignored_tensors");
   WriteStrings(result.ignored_tensors, json);
   json->Key("side_car_bytes").Uint(report.side_car_bytes).Key("copied_bytes").Uint(report.copied_bytes);
+  json->Key("check").String(report.check).Key("int8_tensors").Uint(result.int8_tensors);
+  if (result.int8_tensors > 0)
+    json->Key("int8_max_abs").Double(report.int8_max_abs).Key("int8_cosine").Double(report.int8_cosine);
   json->Key("convert_ms").Double(report.convert_ms).EndObject();
 }
 

@@ -19,6 +19,9 @@ struct ConvertReport {
   uint64_t graph_bytes = 0;
   uint64_t side_car_bytes = 0;
   uint64_t copied_bytes = 0;
+  std::string int8;  // Int8Text, when it was quantised
+  double int8_max_abs = 0, int8_cosine = 0;
+  std::string check;      // CheckText; "" when it was not tried
   double convert_ms = 0;  // reading the headers and building the graphs
 };
 

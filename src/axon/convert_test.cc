@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "axon/cli.h"
+#include "axon/fallback.h"
 #include "os/directory.h"
 #include "os/file.h"
 #include "package/format.h"
+#include "package/store.h"
 
 namespace mlos::axon {
 namespace {
@@ -36,6 +39,7 @@ class ConvertVerbTest : public testing::Test {
   std::string Checkpoint(const std::string& name) {
     const fs::path to = folder_.path() / name;
     fs::create_directories(to);
+    if (!fs::exists(kCases / name)) return to.string();
     for (const auto& entry : fs::directory_iterator(kCases / name)) {
       if (!entry.path().filename().string().starts_with("golden."))
         fs::copy(entry.path(), to / entry.path().filename());
@@ -97,6 +101,117 @@ TEST_F(ConvertVerbTest, RefusalsNameTheThing) {
   const std::string folder = Checkpoint("torch-zip");
   EXPECT_EQ(Axon({"convert", folder, "--task", "juggling"}), 1);
   EXPECT_THAT(err_, HasSubstr("'juggling'"));
+}
+
+// A package as an older version of mlOS would have made it: another graph, an older converter.
+TEST_F(ConvertVerbTest, UpdateMakesTheGraphAnewFromTheWeightsThatAreThere) {
+  ASSERT_EQ(Axon({"install", Checkpoint("torch-zip"), "--as", "local/old"}), 0) << err_;
+  ASSERT_EQ(Axon({"update", "local/old"}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("up to date"));
+  std::string graph;
+  {
+    const auto store = package::Store::Open(folder_.path() / "mlos/store");
+    ASSERT_TRUE(store.ok()) << store.status().ToString();
+    const auto ref = package::ParseModelRef("local/old@latest");
+    auto package = (*store)->Find(*ref);
+    ASSERT_TRUE(package.ok()) << package.status().ToString();
+    graph = os::ReadFile(package->dir / "model.onnx", 1 << 20).value();
+    const auto install = (*store)->Begin(*ref);
+    for (const package::PackageFile& file : package->manifest.files) {
+      if (file.path != "model.onnx") ASSERT_TRUE((*install)->LinkBlob(file.path, file.sha256).value());
+    }
+    const auto made = (*install)->AddContents("model.onnx", "the graph of an older converter");
+    ASSERT_TRUE(made.ok());
+    package->manifest.conversion->version = "0.0.1";
+    package->manifest.conversion->graph_sha256 = made->sha256;
+    ASSERT_TRUE((*install)->Commit(package->manifest).ok());
+  }
+  ASSERT_EQ(Axon({"verify", "local/old"}), 0);
+  EXPECT_THAT(err_, HasSubstr("axon update"));
+  ASSERT_EQ(Axon({"update", "--all", "--dry-run"}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("would be updated"));
+  ASSERT_EQ(Axon({"update", "local/old"}), 0) << err_;
+  EXPECT_THAT(
+      out_, AllOf(HasSubstr("local/old@latest: updated"), HasSubstr("model.onnx "), HasSubstr("0.0.1 -> ")));
+  const auto store = package::Store::Open(folder_.path() / "mlos/store");
+  const auto updated = (*store)->Find(*package::ParseModelRef("local/old@latest"));
+  EXPECT_EQ(os::ReadFile(updated->dir / "model.onnx", 1 << 20).value(), graph);
+  ASSERT_EQ(Axon({"verify", "local/old"}), 0) << err_;
+  ASSERT_EQ(Axon({"update", "local/old"}), 0);
+  EXPECT_THAT(out_, HasSubstr("up to date"));
+}
+
+TEST_F(ConvertVerbTest, Int8IsWrittenBesideTheWeightsAndRemembered) {
+  const std::string folder = Checkpoint("bert-shaped");
+  for (const char* file : {"config.json", "model.safetensors"})
+    fs::copy(fs::path(MLOS_SOURCE_DIR) / "tests/models/tiny-bert" / file, fs::path(folder) / file);
+  ASSERT_EQ(Axon({"convert", folder, "--quantize", "int8"}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr(" in int8; "));
+  EXPECT_TRUE(os::Exists(fs::path(folder) / "model.int8.data"));
+  EXPECT_FALSE(os::Exists(fs::path(folder) / ".model.f32.onnx"));
+  fs::remove(fs::path(folder) / "model.onnx");
+  ASSERT_EQ(Axon({"install", folder, "--as", "local/int8", "--quantize", "int8"}), 0) << err_;
+  ASSERT_EQ(Axon({"info", "local/int8", "--json"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr(R"("quantization":"int8")"), HasSubstr("model.int8.data"),
+                          ::testing::Not(HasSubstr("reference.onnx"))));
+  ASSERT_EQ(Axon({"update", "local/int8"}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("up to date"));
+  EXPECT_EQ(Axon({"convert", Checkpoint("resnet-base"), "--quantize", "int8"}), 1);
+  EXPECT_THAT(err_, HasSubstr("has none"));
+}
+
+TEST_F(ConvertVerbTest, TheFallBackIsNeverTakenUnasked) {
+  const fs::path folder = folder_.path() / "saved";
+  fs::create_directories(folder);
+  ASSERT_TRUE(os::WriteFile(folder / "config.json", R"({"model_type":"nobody"})").ok());
+  EXPECT_EQ(Axon({"convert", folder.string()}), 1);
+  EXPECT_THAT(err_, AllOf(HasSubstr("nobody"), HasSubstr("--fallback python or container")));
+  EXPECT_EQ(Axon({"convert", folder.string(), "--fallback", "python"}), 2);
+  EXPECT_THAT(err_, HasSubstr("--out"));
+  unsetenv("MLOS_CONVERTER_PYTHON");
+  setenv("MLOS_CONVERTER_DIR", MLOS_SOURCE_DIR "/packaging/converter", 1);
+  EXPECT_EQ(
+      Axon({"convert", folder.string(), "--fallback", "python", "--out", (folder_.path() / "o").string()}),
+      1);
+  EXPECT_THAT(err_, HasSubstr("--yes"));
+  unsetenv("MLOS_CONVERTER_IMAGE");
+  EXPECT_EQ(
+      Axon({"convert", folder.string(), "--fallback", "container", "--out", (folder_.path() / "o").string()}),
+      1);
+  EXPECT_THAT(err_, HasSubstr("MLOS_CONVERTER_IMAGE"));
+}
+
+TEST(ContainerArgumentsTest, NothingButTheModelAndTheAnswerIsSeenAndNoNetwork) {
+  FallbackRequest request;
+  request.source = "/models/bert";
+  request.out = "/tmp/out";
+  request.task = "fill-mask";
+  const std::string image = "converter@sha256:" + std::string(64, 'a');
+  const auto arguments = ContainerArguments(request, "podman", image, 1000, 1001);
+  ASSERT_TRUE(arguments.ok()) << arguments.status().ToString();
+  const auto has = [&](const std::vector<std::string>& words) {
+    return std::search(arguments->begin(), arguments->end(), words.begin(), words.end()) != arguments->end();
+  };
+  EXPECT_TRUE(has({"--network", "none"}));
+  EXPECT_TRUE(has({"--user", "1000:1001"}));
+  EXPECT_TRUE(has({"--cap-drop", "ALL"}));
+  EXPECT_TRUE(has({"--read-only"}));
+  EXPECT_TRUE(has({"--volume", "/models/bert:/in/bert:ro"}));
+  EXPECT_TRUE(has({image, "/in/bert", "/out", "--task", "fill-mask"}));
+  const auto as_root = ContainerArguments(request, "docker", image, 0, 0);
+  EXPECT_NE(std::find(as_root->begin(), as_root->end(), "65534:65534"), as_root->end());
+}
+
+TEST(ContainerArgumentsTest, ImagesWithoutDigestAndPathsThatAreOptionsAreRefused) {
+  FallbackRequest request;
+  request.source = "/models/bert";
+  request.out = "/tmp/out";
+  for (const char* image : {"converter", "converter:latest", "sha256:12", "--privileged@sha256:"})
+    EXPECT_EQ(ContainerArguments(request, "docker", image, 1, 1).status().code(), Code::kInvalidArgument)
+        << image;
+  request.source = "/models/a:/etc";
+  EXPECT_EQ(ContainerArguments(request, "docker", "sha256:" + std::string(64, 'a'), 1, 1).status().code(),
+            Code::kInvalidArgument);
 }
 
 TEST_F(ConvertVerbTest, PytorchRepositoriesAreInstalled) {

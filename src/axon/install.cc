@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "axon/build_package.h"
+#include "axon/check_package.h"
 #include "axon/fetch.h"
 #include "axon/format.h"
 #include "axon/selection_options.h"
@@ -31,6 +32,8 @@ struct InstallOptions {
   hub::SelectOptions select;
   bool force = false;
   bool dry_run = false;
+  bool no_check = false;
+  std::string quantize;
   bool json = false;
 };
 
@@ -86,6 +89,7 @@ class Installer {
   Status FetchAll(package::Install* install, hub::Selection* selection);
   Status FetchSome(const std::vector<hub::RemoteFile>& files, package::Install* install);
   Status FetchExternalData(package::Install* install, hub::Selection* selection);
+  Status TryOut(package::Install* install, const hub::Selection& selection, BuiltPackage* built);
   void ReportPlan(const hub::Selection& selection) const;
   void Report(const package::InstalledPackage& package, const char* what,
               const std::vector<std::string>& notes) const;
@@ -129,6 +133,8 @@ Result<std::unique_ptr<package::Install>> Installer::Begin(package::Store* store
 Result<bool> Installer::IsUpToDate(const package::InstalledPackage& existing,
                                    const hub::Selection& selection) const {
   if (options_.force || existing.manifest.revision != repository_.commit) return false;
+  const auto& conversion = existing.manifest.conversion;
+  if (!options_.quantize.empty() && conversion && conversion->quantization != options_.quantize) return false;
   for (const std::string& weights : selection.weights) {
     bool held = false;
     for (const package::PackageFile& file : existing.manifest.files) held = held || file.path == weights;
@@ -219,17 +225,42 @@ Status Installer::Install() {
   }
   MLOS_RETURN_IF_ERROR(FetchAll(install.get(), &selection));
   MLOS_RETURN_IF_ERROR(FetchExternalData(install.get(), &selection));
-  Result<BuiltPackage> built = BuildPackage(repository_, selection, ref_, install.get());
+  Result<BuiltPackage> built = BuildPackage(repository_, selection, ref_, install.get(), options_.quantize);
   if (!built.ok()) {
     // Fetching it again would not help: the room is worth more.
     (void)install->Discard();
     (void)store->CollectGarbage();
     return built.status();
   }
+  if (const Status runs = TryOut(install.get(), selection, &*built); !runs.ok()) {
+    (void)install->Discard();
+    (void)store->CollectGarbage();
+    return runs;
+  }
   const bool replaced = existing.has_value();
   MLOS_ASSIGN_OR_RETURN(const package::InstalledPackage package, install->Commit(std::move(built->manifest)));
   Report(package, replaced ? "updated" : "installed", built->notes);
   return OkStatus();
+}
+
+// What was converted has never run anywhere.
+Status Installer::TryOut(package::Install* install, const hub::Selection& selection, BuiltPackage* built) {
+  package::Manifest& manifest = built->manifest;
+  if (options_.no_check || !IsConverted(selection.format) || manifest.execution_format != "onnx") return OkStatus();
+  const bool int8 = !manifest.conversion->quantization.empty();
+  if (int8) MLOS_RETURN_IF_ERROR(AddReference(install));
+  const Result<PackageCheck> check =
+      CheckPackage(install->dir(), manifest.execution_files, built->max_length,
+                   int8 ? install->dir() / kReferenceGraph : std::filesystem::path(), context_.interrupted());
+  if (int8) MLOS_RETURN_IF_ERROR(RemoveReference(install));
+  if (!check.ok()) return check.status().WithContext("the converted model does not run");
+  manifest.conversion->verified = check->ran;
+  built->notes.push_back(CheckText(*check));
+  if (!int8) return OkStatus();
+  manifest.conversion->quantization_max_abs = check->max_abs;
+  manifest.conversion->quantization_cosine = std::max(check->ran ? check->cosine : 0.0, 0.0);
+  built->notes.push_back(Int8Text(*check));
+  return CheckInt8(*check);
 }
 
 void Installer::Report(const package::InstalledPackage& package, const char* what,
@@ -285,6 +316,11 @@ void AddInstall(CLI::App& app, Context& context, int* exit_status) {
   AddSelectionOptions(verb, &options->select);
   verb->add_flag("--force", options->force, "install again what is installed already");
   verb->add_flag("--dry-run", options->dry_run, "show which files would be fetched, fetch nothing");
+  verb->add_option("--quantize", options->quantize,
+                   "int8: a converted encoder's linear layers in whole numbers")
+      ->check(CLI::IsMember({"int8"}));
+  verb->add_flag("--no-check", options->no_check,
+                 "do not execute a converted model once before it is installed");
   verb->add_flag("--json", options->json, "print the result as JSON");
   verb->callback([&context, options, exit_status] { *exit_status = Installer(context, *options).Run(); });
 }

@@ -86,7 +86,8 @@ void WritePackageDetails(const package::InstalledPackage& package, JsonWriter* j
     json->Key("conversion").BeginObject().Key("converter").String(manifest.conversion->converter);
     json->Key("version").String(manifest.conversion->version);
     json->Key("architecture").String(manifest.conversion->architecture);
-    json->Key("task").String(manifest.conversion->task).EndObject();
+    json->Key("task").String(manifest.conversion->task).Key("verified").Bool(manifest.conversion->verified);
+    json->Key("quantization").String(manifest.conversion->quantization).EndObject();
   }
   json->EndObject();
 }

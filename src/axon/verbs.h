@@ -13,6 +13,7 @@ void AddInstall(CLI::App& app, Context& context, int* exit_status);
 void AddConvert(CLI::App& app, Context& context, int* exit_status);
 void AddList(CLI::App& app, Context& context, int* exit_status);
 void AddInfo(CLI::App& app, Context& context, int* exit_status);
+void AddUpdate(CLI::App& app, Context& context, int* exit_status);
 void AddVerify(CLI::App& app, Context& context, int* exit_status);
 void AddUninstall(CLI::App& app, Context& context, int* exit_status);
 void AddRegister(CLI::App& app, Context& context, int* exit_status);

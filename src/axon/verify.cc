@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // axon verify: reads every byte of a package and compares digests.
+#include <algorithm>
 #include <memory>
 
+#include "axon/build_package.h"
 #include "axon/format.h"
 #include "axon/verbs.h"
 #include "base/json_writer.h"
+#include "base/version.h"
 #include "os/errors.h"
 
 namespace mlos::axon {
@@ -34,6 +37,22 @@ Result<std::vector<package::ModelRef>> Chosen(Context& context, const VerifyOpti
   return std::vector<package::ModelRef>{package->ref};
 }
 
+// What the manifest says of a conversion must be what the package holds.
+void CheckConversion(const package::Manifest& manifest, std::vector<package::VerifyProblem>* problems) {
+  if (!manifest.conversion || manifest.conversion->converter != kNativeConverter) return;
+  const package::Conversion& conversion = *manifest.conversion;
+  const auto holds = [&](const package::PackageFile& wanted) {
+    return std::find(manifest.files.begin(), manifest.files.end(), wanted) != manifest.files.end();
+  };
+  for (const package::PackageFile& source : conversion.sources) {
+    if (!holds(source)) problems->push_back({source.path, "is not the file the graph was made of"});
+  }
+  const bool has_graph =
+      std::any_of(manifest.files.begin(), manifest.files.end(),
+                  [&](const package::PackageFile& file) { return file.sha256 == conversion.graph_sha256; });
+  if (!has_graph) problems->push_back({"model.onnx", "is not the graph that was made"});
+}
+
 int Verify(Context& context, const VerifyOptions& options) {
   if (options.all == !options.ref.empty()) return context.FailUsage("name a model to verify, or --all");
   if (!options.all && !package::ParseModelRef(options.ref).ok()) {
@@ -48,8 +67,16 @@ int Verify(Context& context, const VerifyOptions& options) {
     if (context.Interrupted()) return context.Fail(Cancelled("interrupted"));
     const auto store = context.store();
     if (!store.ok()) return context.Fail(store.status());
-    const Result<std::vector<package::VerifyProblem>> problems = (*store)->Verify(ref);
+    Result<std::vector<package::VerifyProblem>> problems = (*store)->Verify(ref);
     if (!problems.ok()) return context.Fail(problems.status());
+    const Result<package::InstalledPackage> package = context.FindInstalled(ref.ToString());
+    if (package.ok()) CheckConversion(package->manifest, &*problems);
+    const bool older = package.ok() && package->manifest.conversion &&
+                       package->manifest.conversion->converter == kNativeConverter &&
+                       package->manifest.conversion->version != kVersion;
+    if (older)
+      context.Note(ref.ToString() + " was converted by version " + package->manifest.conversion->version +
+                   "; this is " + kVersion + " (axon update " + ref.ToString() + ")");
     intact = intact && problems->empty();
     json.BeginObject().Key("ref").String(ref.ToString()).Key("intact").Bool(problems->empty());
     json.Key("problems").BeginArray();

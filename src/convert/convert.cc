@@ -7,6 +7,7 @@
 #include "convert/checkpoint.h"
 #include "convert/config.h"
 #include "convert/graph.h"
+#include "convert/int8.h"
 #include "convert/sentence_transformers.h"
 #include "convert/strided.h"
 #include "convert/weight_files.h"
@@ -72,7 +73,19 @@ Status CopyStrided(const std::filesystem::path& dir, const SideCarPiece& piece, 
   return OkStatus();
 }
 
+Status WriteInt8(const std::filesystem::path& dir, const SideCarPiece& piece, const os::File& target) {
+  MLOS_ASSIGN_OR_RETURN(const os::MappedFile source, os::MappedFile::Open(dir / piece.file));
+  if (piece.offset > source.size()) return DataLoss(piece.file + " became shorter while it was read");
+  MLOS_ASSIGN_OR_RETURN(const Int8Matrix matrix, QuantizeMatrix(source.bytes().subspan(piece.offset),
+                                                                piece.dtype, piece.shape, piece.strides));
+  const bool scales = piece.form == SideCarPiece::Form::kInt8Scales;
+  const std::span<const std::byte> bytes =
+      scales ? std::as_bytes(std::span(matrix.scales)) : std::as_bytes(std::span(matrix.values));
+  return target.WriteAt(piece.target_offset, bytes);
+}
+
 Status CopyPiece(const std::filesystem::path& dir, const SideCarPiece& piece, const os::File& target) {
+  if (piece.form != SideCarPiece::Form::kSame) return WriteInt8(dir, piece, target);
   if (!piece.strides.empty()) return CopyStrided(dir, piece, target);
   MLOS_ASSIGN_OR_RETURN(const os::File source, os::File::Open(dir / piece.file, os::File::Mode::kRead));
   std::vector<std::byte> buffer(std::min(piece.size_bytes, kSideCarChunk));
@@ -119,11 +132,18 @@ Result<ConvertResult> Convert(const std::filesystem::path& package_dir, const Co
   MLOS_ASSIGN_OR_RETURN(const Head head, ChooseHead(*architecture, class_names, task));
 
   if (!named) MLOS_RETURN_IF_ERROR(AddWeights(package_dir, modules, options.weights, &checkpoint));
-  GraphBuilder g(checkpoint, kSideCarFile);
+  GraphBuilder g(checkpoint, options.int8 ? kInt8File : kSideCarFile);
+  if (options.int8) g.UseInt8();
   const BuildContext context{config, head, /*encoder_only=*/!modules.empty()};
   MLOS_ASSIGN_OR_RETURN(const BuildResult built, architecture->build(g, context));
   if (!modules.empty()) MLOS_RETURN_IF_ERROR(AddSentenceEmbedding(g, built.encoder, package_dir, modules));
   MLOS_ASSIGN_OR_RETURN(BuiltModel model, std::move(g).Finish(built.ignore));
+
+  if (options.int8 && (model.int8_tensors == 0 || model.graphs.size() > 1)) {
+    return Unimplemented("int8: only encoders with linear layers are quantised; " +
+                         std::string(architecture->name) +
+                         (model.graphs.size() > 1 ? " has several graphs" : " has none"));
+  }
 
   ConvertResult result;
   result.graphs = std::move(model.graphs);
@@ -133,6 +153,8 @@ Result<ConvertResult> Convert(const std::filesystem::path& package_dir, const Co
   result.ignored_tensors = std::move(model.ignored_tensors);
   result.used_tensors = std::move(model.used_tensors);
   result.side_car = std::move(model.side_car);
+  result.side_car_file = options.int8 ? kInt8File : kSideCarFile;
+  result.int8_tensors = model.int8_tensors;
   result.parameter_count = model.parameter_count;
   result.max_length = built.max_length;
   return result;
@@ -141,7 +163,8 @@ Result<ConvertResult> Convert(const std::filesystem::path& package_dir, const Co
 Status WriteSideCar(const std::filesystem::path& package_dir, const ConvertResult& result,
                     const std::filesystem::path& target_dir) {
   if (result.side_car.empty()) return OkStatus();
-  MLOS_ASSIGN_OR_RETURN(os::File target, os::File::Open(target_dir / kSideCarFile, os::File::Mode::kCreate));
+  MLOS_ASSIGN_OR_RETURN(os::File target,
+                        os::File::Open(target_dir / result.side_car_file, os::File::Mode::kCreate));
   for (const SideCarPiece& piece : result.side_car)
     MLOS_RETURN_IF_ERROR(CopyPiece(package_dir, piece, target));
   MLOS_RETURN_IF_ERROR(target.Sync());

@@ -17,6 +17,9 @@ namespace mlos::convert {
 struct ConvertOptions {
   std::string task;     // "" = from config.json's architectures
   std::string weights;  // "" = as FindWeightFiles chooses; else a file of the folder
+  // True: matrices of linear layers as int8, per output channel, in kInt8File; activations are quantised as they come. For models
+  // of one graph. kUnimplemented when there is nothing to quantise.
+  bool int8 = false;
 };
 
 // Bytes of a weight file that the engine cannot map where they lie and so are copied into kSideCarFile: not aligned to their
@@ -24,13 +27,20 @@ struct ConvertOptions {
 struct SideCarPiece {
   std::string file;  // relative to the package folder
   uint64_t offset = 0;
-  uint64_t size_bytes = 0;
+  uint64_t size_bytes = 0;  // in the side-car
   uint64_t target_offset = 0;
-  DType dtype = DType::kInvalid;
+  DType dtype = DType::kInvalid;  // of the source
   Shape shape;
   Shape strides;  // empty = the bytes are in order
+  enum class Form {
+    kSame,
+    kInt8,       // a matrix [out, in] as int8 [in, out]
+    kInt8Scales  // FP32 [out]: what kInt8 of the same matrix is to be multiplied with
+  };
+  Form form = Form::kSame;
 };
 inline constexpr char kSideCarFile[] = "model.onnx.data";
+inline constexpr char kInt8File[] = "model.int8.data";
 
 // One ONNX file. External data locations are relative to the package folder, where it belongs.
 inline constexpr char kGraphFile[] = "model.onnx";
@@ -51,7 +61,10 @@ struct ConvertResult {
   std::vector<std::string> source_files;  // weight files the graphs were made from, relative
   std::vector<std::string> used_tensors;
   std::vector<std::string> ignored_tensors;  // with the reason in brackets
-  std::vector<SideCarPiece> side_car;  // usually empty; else the graphs also need kSideCarFile (WriteSideCar)
+  std::vector<SideCarPiece>
+      side_car;  // usually empty; else the graphs also need side_car_file (WriteSideCar)
+  std::string side_car_file = kSideCarFile;
+  uint64_t int8_tensors = 0;
   uint64_t parameter_count = 0;
   uint32_t max_length = 0;  // tokens the position table allows
 };
@@ -64,7 +77,7 @@ bool LooksConvertible(const std::filesystem::path& package_dir);
 // shapes of the tensors. Writes nothing.
 Result<ConvertResult> Convert(const std::filesystem::path& package_dir, const ConvertOptions& options);
 
-// Writes `target_dir`/kSideCarFile, which belongs beside model.onnx; does nothing when the result needs none.
+// Writes `target_dir`/side_car_file, which belongs beside model.onnx; does nothing when the result needs none.
 Status WriteSideCar(const std::filesystem::path& package_dir, const ConvertResult& result,
                     const std::filesystem::path& target_dir);
 

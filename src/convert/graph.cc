@@ -9,6 +9,7 @@ namespace mlos::convert {
 namespace {
 
 constexpr uint64_t kSideCarAlignment = 64;
+constexpr int64_t kSmallestInt8 = 16;  // rows and columns of a matrix
 
 static_assert(std::endian::native == std::endian::little, "raw tensor data is little-endian");
 
@@ -200,32 +201,79 @@ bool GraphBuilder::SameBytes(std::string_view a, std::string_view b) const {
 }
 
 uint64_t GraphBuilder::SideCarOffset(const std::string& name, const CheckpointTensor& tensor) {
-  const auto [known, is_new] = side_car_offsets_.try_emplace(name);
+  return SideCarOffset(name, tensor, SideCarPiece::Form::kSame, tensor.entry.size_bytes);
+}
+
+uint64_t GraphBuilder::SideCarOffset(const std::string& key, const CheckpointTensor& tensor,
+                                     SideCarPiece::Form form, uint64_t size_bytes) {
+  const auto [known, is_new] = side_car_offsets_.try_emplace(key);
   if (is_new) {
     known->second = (side_car_bytes_ + kSideCarAlignment - 1) / kSideCarAlignment * kSideCarAlignment;
     const TensorEntry& entry = tensor.entry;
-    side_car_.push_back({checkpoint_.files()[tensor.file], entry.offset, entry.size_bytes, known->second,
-                         entry.dtype, entry.shape, entry.strides});
-    side_car_bytes_ = known->second + entry.size_bytes;
+    side_car_.push_back({checkpoint_.files()[tensor.file], entry.offset, size_bytes, known->second,
+                         entry.dtype, entry.shape, entry.strides, form});
+    side_car_bytes_ = known->second + size_bytes;
   }
   return known->second;
 }
 
-void GraphBuilder::WriteExternal(const std::string& name, const CheckpointTensor& tensor) {
-  const TensorEntry& entry = tensor.entry;
-  std::string location = checkpoint_.files()[tensor.file];
-  uint64_t offset = entry.offset;
-  used_files_.insert(tensor.file);
-  if (offset % DTypeSize(entry.dtype) != 0 || !entry.strides.empty()) {
-    location = side_car_file_;
-    offset = SideCarOffset(name, tensor);
-  }
-  ProtoWriter proto = TensorHead(name, entry.dtype, entry.shape);
+void GraphBuilder::WriteInitializer(const std::string& name, DType dtype, const Shape& shape,
+                                    const std::string& location, uint64_t offset, uint64_t size_bytes) {
+  ProtoWriter proto = TensorHead(name, dtype, shape);
   proto.Message(onnx::kTensorExternalData, ExternalEntry("location", location));
   proto.Message(onnx::kTensorExternalData, ExternalEntry("offset", std::to_string(offset)));
-  proto.Message(onnx::kTensorExternalData, ExternalEntry("length", std::to_string(entry.size_bytes)));
+  proto.Message(onnx::kTensorExternalData, ExternalEntry("length", std::to_string(size_bytes)));
   proto.Int(onnx::kTensorDataLocation, onnx::kLocationExternal);
   graph_.initializers.Message(onnx::kGraphInitializer, proto);
+}
+
+void GraphBuilder::WriteExternal(const std::string& name, const CheckpointTensor& tensor) {
+  const TensorEntry& entry = tensor.entry;
+  used_files_.insert(tensor.file);
+  if (entry.offset % DTypeSize(entry.dtype) == 0 && entry.strides.empty()) {
+    WriteInitializer(name, entry.dtype, entry.shape, checkpoint_.files()[tensor.file], entry.offset,
+                     entry.size_bytes);
+  } else {
+    WriteInitializer(name, entry.dtype, entry.shape, side_car_file_, SideCarOffset(name, tensor),
+                     entry.size_bytes);
+  }
+}
+
+std::optional<GraphBuilder::Int8> GraphBuilder::Int8Weight(std::string_view name, const Shape& shape) {
+  std::string found_name;
+  const CheckpointTensor* tensor = use_int8_ ? Find(name, &found_name) : nullptr;
+  // Whatever is wrong with the tensor is said by Weight.
+  if (tensor == nullptr || !ShapeMatches(shape, tensor->entry.shape) || !IsFloatingPoint(tensor->entry.dtype))
+    return {};
+  const Shape& found = tensor->entry.shape;
+  if (found.size() != 2 || found[0] < kSmallestInt8 || found[1] < kSmallestInt8) return {};
+  const auto elements = static_cast<uint64_t>(found[0]) * static_cast<uint64_t>(found[1]);
+  const Int8 weight = {{found_name + "#int8"}, {found_name + "#scales"}};
+  used_files_.insert(tensor->file);
+  if (int8_.insert(found_name).second && used_.insert(found_name).second) parameter_count_ += elements;
+  if (!graph_.initializer_names.insert(weight.values.name).second) return weight;
+  const auto scale_bytes = static_cast<uint64_t>(found[0]) * sizeof(float);
+  WriteInitializer(weight.values.name, DType::kInt8, {found[1], found[0]}, side_car_file_,
+                   SideCarOffset(weight.values.name, *tensor, SideCarPiece::Form::kInt8, elements), elements);
+  WriteInitializer(weight.scales.name, DType::kFp32, {found[0]}, side_car_file_,
+                   SideCarOffset(weight.scales.name, *tensor, SideCarPiece::Form::kInt8Scales, scale_bytes),
+                   scale_bytes);
+  return weight;
+}
+
+GraphBuilder::Quantized GraphBuilder::QuantizeActivations(const Value& x) {
+  const auto [known, is_new] = graph_.quantized.try_emplace(x.name);
+  if (!is_new) return known->second;
+  const std::string name = scope_ + "#DynamicQuantizeLinear" + std::to_string(graph_.next_node++);
+  known->second = {{name}, {name + "_scale"}, {name + "_zero_point"}};
+  ProtoWriter node;
+  node.String(onnx::kNodeInput, x.name);
+  for (const Value& output : {known->second.values, known->second.scale, known->second.zero_point})
+    node.String(onnx::kNodeOutput, output.name);
+  node.String(onnx::kNodeName, name);
+  node.String(onnx::kNodeOpType, "DynamicQuantizeLinear");
+  graph_.nodes.Message(onnx::kGraphNode, node);
+  return known->second;
 }
 
 Value GraphBuilder::StoredWeight(std::string_view name, const Shape& shape, DType* stored) {
@@ -347,6 +395,7 @@ Result<BuiltModel> GraphBuilder::Finish(const std::vector<IgnoreRule>& ignore) &
   built.used_tensors.assign(used_.begin(), used_.end());
   built.side_car = std::move(side_car_);
   built.parameter_count = parameter_count_;
+  built.int8_tensors = int8_.size();
   return built;
 }
 

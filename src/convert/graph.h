@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -67,6 +68,7 @@ struct BuiltModel {
   std::vector<std::string> ignored_tensors;  // "name (reason)"
   std::vector<SideCarPiece> side_car;
   uint64_t parameter_count = 0;
+  uint64_t int8_tensors = 0;
 };
 
 class GraphBuilder {
@@ -97,6 +99,20 @@ class GraphBuilder {
   bool SameBytes(std::string_view a, std::string_view b) const;
   // The tensor as FP32 (cast in the graph when stored as F16, BF16 or F64). `shape` is checked; -1 = any size.
   Value Weight(std::string_view name, const Shape& shape);
+  // What UseInt8 asks for: linear layers take their weights by Int8Weight where that gives one.
+  void UseInt8() { use_int8_ = true; }
+  struct Int8 {
+    Value values;  // INT8 [in, out]
+    Value scales;  // FP32 [out]
+  };
+  // Nothing without UseInt8, and for matrices too small to gain.
+  std::optional<Int8> Int8Weight(std::string_view name, const Shape& shape);
+  // x in whole numbers: values UINT8, scale FP32, zero point UINT8. Once for each x.
+  struct Quantized {
+    Value values, scale, zero_point;
+  };
+  Quantized QuantizeActivations(const Value& x);
+
   // The same in its stored type, to be cast after a Gather. `*stored` is its type.
   Value StoredWeight(std::string_view name, const Shape& shape, DType* stored);
 
@@ -126,7 +142,8 @@ class GraphBuilder {
     std::vector<TensorSpec> inputs;
     std::vector<TensorSpec> outputs;
     std::map<std::string, Value> constants;
-    std::map<std::string, Value> weights;  // by stored name: as FP32
+    std::map<std::string, Value> weights;        // by stored name: as FP32
+    std::map<std::string, Quantized> quantized;  // by name of the value
     uint64_t next_node = 0;
   };
 
@@ -136,6 +153,11 @@ class GraphBuilder {
   void WriteExternal(const std::string& name, const CheckpointTensor& tensor);
   // Where the bytes lie in the side-car; put there when they are not yet.
   uint64_t SideCarOffset(const std::string& name, const CheckpointTensor& tensor);
+  // The same for another form of it.
+  uint64_t SideCarOffset(const std::string& key, const CheckpointTensor& tensor, SideCarPiece::Form form,
+                         uint64_t size_bytes);
+  void WriteInitializer(const std::string& name, DType dtype, const Shape& shape, const std::string& location,
+                        uint64_t offset, uint64_t size_bytes);
   TensorSpec Spec(std::string name, DType dtype, const std::vector<Dim>& dims) const;
   void CloseGraph();
   Status CheckAllUsed(const std::vector<IgnoreRule>& ignore, BuiltModel* built) const;
@@ -151,6 +173,8 @@ class GraphBuilder {
   std::map<std::string, uint64_t> side_car_offsets_;  // by name in the checkpoint
   uint64_t side_car_bytes_ = 0;
   uint64_t parameter_count_ = 0;
+  bool use_int8_ = false;
+  std::set<std::string> int8_;  // names in the checkpoint
   std::string scope_;
 };
 

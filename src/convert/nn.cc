@@ -13,6 +13,13 @@ Value Linear(GraphBuilder& g, const Value& x, const std::string& name, int64_t i
 
 Value LinearFrom(GraphBuilder& g, const Value& x, const std::string& weight, const std::string& bias,
                  int64_t in, int64_t out) {
+  if (const auto int8 = g.Int8Weight(weight, {out, in})) {
+    const GraphBuilder::Quantized q = g.QuantizeActivations(x);
+    const Value products = g.Op("MatMulInteger", {q.values, int8->values, q.zero_point});
+    const Value sums = g.Op("Cast", {products}, {{"to", onnx::DataType(DType::kFp32)}});
+    const Value y = g.Op("Mul", {sums, g.Op("Mul", {q.scale, int8->scales})});
+    return bias.empty() ? y : g.Op("Add", {y, g.Weight(bias, {out})});
+  }
   const Value w = g.Weight(weight, {out, in});
   if (bias.empty()) return g.Op("Gemm", {x, w}, {{"transB", int64_t{1}}});
   return g.Op("Gemm", {x, w, g.Weight(bias, {out})}, {{"transB", int64_t{1}}});
@@ -50,9 +57,9 @@ Value Activation(GraphBuilder& g, const Value& x, const std::string& function, c
   if (function == "sigmoid") return g.Op("Sigmoid", {x});
   if (function == "silu" || function == "swish") return g.Op("Mul", {x, g.Op("Sigmoid", {x})});
   if (function == "quick_gelu") return g.Op("Mul", {x, g.Op("Sigmoid", {g.Op("Mul", {x, g.Float(1.702F)})})});
-  g.Fail(Unimplemented(
-      "config.json: '" + key + "' is \"" + function +
-      "\"; supported: gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, quick_gelu, relu, relu6, silu, tanh, sigmoid"));
+  g.Fail(Unimplemented("config.json: '" + key + "' is \"" + function +
+                       "\"; supported: gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, quick_gelu, relu, "
+                       "relu6, silu, tanh, sigmoid"));
   return x;
 }
 

@@ -251,7 +251,7 @@ Result<std::optional<Selection>> Selector::ChooseOnnx() {
 Result<std::optional<Selection>> Selector::ChooseSafetensors() {
   std::vector<std::string> root;
   for (const std::string& path : WithSuffix(".safetensors")) {
-    if (DirName(path).empty() && !path.starts_with("adapter_")) root.push_back(path);
+    if (DirName(path).empty() && !path.starts_with("adapter_") && !path.starts_with("golden.")) root.push_back(path);
   }
   if (root.empty()) return std::optional<Selection>();
   std::string chosen;
@@ -350,7 +350,7 @@ Status Selector::Nothing() const {
 }
 
 bool Selector::IsCompanion(const RemoteFile& file, const std::string& format) const {
-  static const std::array<const char*, 23> kRoot = {"config.json",
+  static const std::array<const char*, 24> kRoot = {"config.json",
                                                     "generation_config.json",
                                                     "tokenizer*.json",
                                                     "tokenizer.model",
@@ -372,7 +372,8 @@ bool Selector::IsCompanion(const RemoteFile& file, const std::string& format) co
                                                     "NOTICE*",
                                                     "README*",
                                                     "*.safetensors.index.json",
-                                                    "pytorch_model.bin.index.json"};
+                                                    "pytorch_model.bin.index.json",
+                                                    "golden.safetensors"};
   if (file.size_bytes > kMaxCompanionBytes) return false;
   const std::string_view dir = DirName(file.path);
   const std::string name(BaseName(file.path));

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -14,6 +15,9 @@ Result<std::filesystem::path> ExecutablePath() {
   if (error) return Internal("cannot read /proc/self/exe: " + error.message());
   return path;
 }
+
+uint32_t UserId() { return ::getuid(); }
+uint32_t GroupId() { return ::getgid(); }
 
 int AvailableCpus() {
   cpu_set_t set;

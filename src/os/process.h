@@ -2,6 +2,7 @@
 // Facts about this process.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -11,6 +12,10 @@ namespace mlos::os {
 
 // Where the running program's file is.
 Result<std::filesystem::path> ExecutablePath();
+
+// Who runs this process.
+uint32_t UserId();
+uint32_t GroupId();
 
 // CPUs this process may run on (its affinity mask); at least 1.
 int AvailableCpus();

@@ -325,6 +325,10 @@ class ManifestParser {
       in_.Fail(graph,
                "wanted 64 lower-case hexadecimal digits, found '" + Printable(conversion.graph_sha256) + "'");
     }
+    conversion.verified = in_.Flag(at, "verified");
+    conversion.quantization = in_.Text(at, "quantization");
+    conversion.quantization_max_abs = in_.Quantity(at, "quantization_max_abs", 0);
+    conversion.quantization_cosine = in_.Quantity(at, "quantization_cosine", 0);
     out_.conversion = std::move(conversion);
   }
 

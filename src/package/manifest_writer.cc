@@ -210,6 +210,12 @@ void WriteConversion(Writer& w, const Conversion& conversion) {
   w.TextIfAny("task", conversion.task);
   if (!conversion.sources.empty()) WriteFiles(w, "sources", conversion.sources);
   w.TextIfAny("graph_sha256", conversion.graph_sha256);
+  if (conversion.verified) w.Raw("verified", "true");
+  if (!conversion.quantization.empty()) {
+    w.Text("quantization", conversion.quantization);
+    w.Raw("quantization_max_abs", FormatDouble(conversion.quantization_max_abs));
+    w.Raw("quantization_cosine", FormatDouble(conversion.quantization_cosine));
+  }
   w.Close();
 }
 

@@ -36,6 +36,12 @@ class Generator {
       m.text =
           TextSpec{"model.onnx", static_cast<uint32_t>(Below(1000)), Text(), "cls", Below(2) == 0, Text()};
     if (Below(2) == 0) m.conversion = Conversion{"mlos-native", Text(), Text(), Text(), m.files, Sha()};
+    if (m.conversion && Below(2) == 0) {
+      m.conversion->verified = true;
+      m.conversion->quantization = "int8";
+      m.conversion->quantization_max_abs = 0.0125;
+      m.conversion->quantization_cosine = 0.9987;
+    }
     m.requirements = {Real(), Real(), Real(), Real(), Real()};
     m.source_url = Below(2) == 0 ? "" : "https://example.org/a?b=c#d";
     m.registry = Text();

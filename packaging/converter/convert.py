@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The converter of the fall-back: convert.py INPUT OUT_FOLDER [--task TASK]. Writes OUT_FOLDER/model.onnx (or several files, for
+models of several graphs).
+
+INPUT is a TensorFlow SavedModel folder, a Keras file (.keras, .h5), a TFLite file, or a folder with a transformers checkpoint. Code
+that a repository brings is never run. Needs the packages of requirements.lock, and no network.
+"""
+import argparse
+import os
+import pathlib
+import sys
+
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TF_CPP_MIN_LOG_LEVEL="2",
+                  CUDA_VISIBLE_DEVICES="", ORT_DISABLE_TELEMETRY="1")
+OPSET = 18
+
+
+def from_keras(source, out):
+    import keras
+    import tensorflow
+    import tf2onnx
+    model = keras.saving.load_model(source, compile=False, safe_mode=True)
+    signature = [tensorflow.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in model.inputs]
+    function = tensorflow.function(lambda *inputs: model(list(inputs) if len(inputs) > 1 else inputs[0]), input_signature=signature)
+    tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET, output_path=str(out / "model.onnx"))
+
+
+def from_tensorflow(kind, source, out):
+    import runpy
+    sys.argv = ["tf2onnx", kind, str(source), "--output", str(out / "model.onnx"), "--opset", str(OPSET)]
+    runpy.run_module("tf2onnx.convert", run_name="__main__")
+
+
+def from_transformers(source, out, task):
+    from optimum.exporters.onnx import main_export
+    main_export(str(source), output=out, task=task or "auto", opset=OPSET, trust_remote_code=False, do_validation=False,
+                local_files_only=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("input", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--task")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    suffix = args.input.suffix.lower()
+    if (args.input / "saved_model.pb").exists():
+        from_tensorflow("--saved-model", args.input, args.out)
+    elif suffix in (".keras", ".h5", ".hdf5"):
+        from_keras(args.input, args.out)
+    elif suffix == ".tflite":
+        from_tensorflow("--tflite", args.input, args.out)
+    elif (args.input / "config.json").exists():
+        from_transformers(args.input, args.out, args.task)
+    else:
+        sys.exit(f"{args.input} is no SavedModel, Keras, TFLite or transformers model")
+
+
+if __name__ == "__main__":
+    main()
