@@ -197,7 +197,8 @@ Status Builder::ConvertLanguageModel() {
 Status Builder::ConvertWeights() {
   FillFramework();
   if (convert::LooksLikeDecoder(install_.dir())) {
-    if (!quantize_.empty()) return Unimplemented("--quantize int8 is for encoders; convert a language model with axon convert");
+    if (!quantize_.empty())
+      return Unimplemented("--quantize int8 is for encoders; convert a language model with axon convert");
     return ConvertLanguageModel();
   }
   convert::ConvertOptions options;

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <memory>
 
-#include "axon/convert_gguf.h"
 #include "axon/check_package.h"
+#include "axon/convert_gguf.h"
 #include "axon/convert_report.h"
 #include "axon/fallback.h"
 #include "axon/format.h"
@@ -57,7 +57,8 @@ class Converter {
                                        verb_.explain, verb_.json});
     }
     if (!verb_.quantize.empty() && verb_.quantize != "int8")
-      return context_.FailUsage("--quantize " + verb_.quantize + " is for GGUF; this becomes ONNX, which knows int8");
+      return context_.FailUsage("--quantize " + verb_.quantize +
+                                " is for GGUF; this becomes ONNX, which knows int8");
     Status status = Convert();
     if (IsForFallback(status)) {
       if (verb_.fallback != "none") return ConvertElsewhere(status);
@@ -163,6 +164,10 @@ Status Converter::Locate() {
 }
 
 Status Converter::Convert() {
+  for (const char* suffix : {".keras", ".h5", ".hdf5", ".tflite", ".pb"}) {
+    if (options_.weights.ends_with(suffix))
+      return Unimplemented("a TensorFlow model: not converted natively");
+  }
   const auto start = std::chrono::steady_clock::now();
   MLOS_ASSIGN_OR_RETURN(report_.result, convert::Convert(folder_, options_));
   report_.convert_ms =

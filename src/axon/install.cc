@@ -246,7 +246,8 @@ Status Installer::Install() {
 // What was converted has never run anywhere.
 Status Installer::TryOut(package::Install* install, const hub::Selection& selection, BuiltPackage* built) {
   package::Manifest& manifest = built->manifest;
-  if (options_.no_check || !IsConverted(selection.format) || manifest.execution_format != "onnx") return OkStatus();
+  if (options_.no_check || !IsConverted(selection.format) || manifest.execution_format != "onnx")
+    return OkStatus();
   const bool int8 = !manifest.conversion->quantization.empty();
   if (int8) MLOS_RETURN_IF_ERROR(AddReference(install));
   const Result<PackageCheck> check =
