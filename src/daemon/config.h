@@ -39,7 +39,7 @@ struct Config {
   std::filesystem::path worker_program;  // empty: beside the program, then where packages put it
   uint64_t worker_arena_mb = 1024;
   std::string worker_sandbox = "on";  // on, off, require
-  uint64_t worker_private_mb = 0;     // 0 = no limit
+  uint64_t worker_private_mb = 0;     // 0 = the memory budget
   std::vector<std::filesystem::path> worker_read_paths;
   std::vector<std::filesystem::path> worker_device_paths;
   std::chrono::milliseconds worker_hang_timeout{10'000};

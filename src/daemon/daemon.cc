@@ -69,7 +69,9 @@ Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, cons
   }
   if (config.worker_sandbox == "off") open.worker.sandbox = os::SandboxMode::kOff;
   if (config.worker_sandbox == "require") open.worker.sandbox = os::SandboxMode::kRequire;
-  open.worker.private_bytes = config.worker_private_mb << 20;
+  // No worker may have more than all models together.
+  open.worker.private_bytes =
+      config.worker_private_mb == 0 ? broker.budget_bytes() : config.worker_private_mb << 20;
   open.worker.read_paths = config.worker_read_paths;
   open.worker.device_paths = config.worker_device_paths;
   open.worker.arena_bytes = config.worker_arena_mb << 20;

@@ -150,6 +150,7 @@ std::vector<resources::SharedBytes> MappedFiles(const ModelFiles& files, bool is
 
 plugin::Isolation IsolationOf(const Registration& registration) {
   if (registration.isolation.empty()) return plugin::Isolation::kDefault;
+  if (registration.isolation == "unsafe-process") return plugin::Isolation::kUnsafeProcess;
   return registration.isolation == "none" ? plugin::Isolation::kNone : plugin::Isolation::kProcess;
 }
 

@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,8 +16,6 @@
 
 #include "os/errors.h"
 #include "os/local_socket.h"
-
-extern char** environ;
 
 namespace mlos::os {
 namespace {
@@ -52,7 +51,11 @@ class SpawnPlan {
   }
 
   int Start(const std::filesystem::path& program, char* const* argv, pid_t* pid) {
-    return ::posix_spawn(pid, program.c_str(), &files_, &attributes_, argv, environ);
+    std::vector<std::string> variables = ChildEnvironment();
+    std::vector<char*> environment;
+    for (std::string& variable : variables) environment.push_back(variable.data());
+    environment.push_back(nullptr);
+    return ::posix_spawn(pid, program.c_str(), &files_, &attributes_, argv, environment.data());
   }
 
  private:
@@ -65,7 +68,9 @@ class SpawnPlan {
 std::string ExitStatus::ToString() const {
   if (signal == 0) return "exited with status " + std::to_string(code);
   const char* name = ::strsignal(signal);
-  return "was killed by signal " + std::to_string(signal) + " (" + (name == nullptr ? "?" : name) + ")";
+  std::string text = "was killed by signal " + std::to_string(signal) + " (" + (name == nullptr ? "?" : name) + ")";
+  if (signal == SIGSYS) text += ": it made a system call that its sandbox forbids";
+  return text;
 }
 
 Result<ChildProcess> ChildProcess::Start(const std::filesystem::path& program,
@@ -124,9 +129,10 @@ std::optional<ExitStatus> ChildProcess::Wait(int timeout_ms) {
   // What it started goes with it; its own number is not reused before it is collected.
   ::kill(-pid_, SIGKILL);
   int status = 0;
+  rusage usage{};
   pid_t got = 0;
   do {
-    got = ::waitpid(pid_, &status, 0);
+    got = ::wait4(pid_, &status, 0, &usage);
   } while (got < 0 && errno == EINTR);
   pid_ = -1;
   pidfd_.Close();
@@ -134,6 +140,7 @@ std::optional<ExitStatus> ChildProcess::Wait(int timeout_ms) {
   if (got < 0) return out;
   if (WIFSIGNALED(status)) out.signal = WTERMSIG(status);
   if (WIFEXITED(status)) out.code = WEXITSTATUS(status);
+  out.peak_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
   return out;
 }
 

@@ -19,16 +19,21 @@ namespace mlos::os {
 struct ExitStatus {
   int code = 0;    // when signal is 0
   int signal = 0;  // the signal that ended it
+  uint64_t peak_bytes = 0;  // resident memory when it was highest, mapped files included
   // "exited with status 3", "was killed by signal 11 (Segmentation fault)".
   std::string ToString() const;
 };
+
+// "NAME=value" of those variables of this process that a child gets: locale, paths, settings of engines and sanitizers. Not
+// what may be a secret.
+std::vector<std::string> ChildEnvironment();
 
 // A started program, in a process group of its own, so that a Ctrl-C in the terminal of this program does not reach it.
 // The destructor kills the group and waits. Not thread-safe, Kill excepted.
 class ChildProcess {
  public:
-  // Runs `program` with standard input from /dev/null, output and error as here, no signal blocked, and of all other open
-  // files only `inherited`, under the number kInheritedFd. kNotFound when there is no such program.
+  // Runs `program` with standard input from /dev/null, output and error as here, no signal blocked, and of the environment only
+  // ChildEnvironment(), and of all other open files only `inherited`, under the number kInheritedFd. kNotFound when there is no such program.
   static Result<ChildProcess> Start(const std::filesystem::path& program, const std::vector<std::string>& arguments,
                                     int inherited);
   static constexpr int kInheritedFd = 3;

@@ -27,6 +27,7 @@ enum class Isolation {
   kDefault,  // as the registry was opened
   kNone,     // in this process
   kProcess,  // in a process of its own
+  kUnsafeProcess,  // in a process of its own, without a sandbox
 };
 
 struct LoadOptions {

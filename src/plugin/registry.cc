@@ -109,7 +109,7 @@ class Registry final : public PluginRegistry {
  private:
   bool IsRemote(const LoadOptions& options) const {
     const Isolation wanted = options.isolation;
-    return (wanted == Isolation::kDefault ? options_.isolation : wanted) == Isolation::kProcess;
+    return (wanted == Isolation::kDefault ? options_.isolation : wanted) != Isolation::kNone;
   }
 
   // A worker for a question, not for requests.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "os/errors.h"
 #include "os/process.h"
 #include "plugin/remote_instance.h"
 
@@ -19,6 +20,13 @@ constexpr uint32_t kMaxAttempts = 3;
 constexpr std::chrono::milliseconds kUnloadPatience{10'000};
 
 int64_t NowNs() { return Clock::Real().MonotonicNs(); }
+
+// An engine that gets no more memory dies in many ways; what it had says more than the signal.
+std::string MemoryHint(const os::ExitStatus& status, uint64_t limit_bytes) {
+  if (limit_bytes == 0 || status.peak_bytes < limit_bytes / 8 * 7) return "";
+  return ", with " + os::FormatBytes(status.peak_bytes) + " of memory, where " + os::FormatBytes(limit_bytes) +
+         " of private memory are its limit,";
+}
 
 int64_t NsOf(std::chrono::milliseconds time) { return std::chrono::nanoseconds(time).count(); }
 
@@ -208,7 +216,7 @@ std::string RemoteInstance::BuryWorker(const std::string& reason) {
     pid_ = 0;
   }
   const os::ExitStatus status = process_->Kill();
-  death = reason.empty() ? status.ToString() : reason;
+  death = reason.empty() ? status.ToString() + MemoryHint(status, model_.settings.private_bytes) : reason;
   process_.reset();
   size_t failed = 0;
   size_t again = 0;
