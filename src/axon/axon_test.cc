@@ -141,6 +141,25 @@ TEST_F(AxonTest, SafetensorsFromAHubBecomeOnnxWithTextInputs) {
   EXPECT_EQ(manifest->execution_files.at(0).path, "model.onnx");
 }
 
+TEST_F(AxonTest, HowPicturesArePreparedIsWrittenDown) {
+  const fs::path repository = Publish("convert/vit-cls", "org/vit");
+  std::ofstream(repository / "preprocessor_config.json")
+      << R"({"image_processor_type": "ViTImageProcessor", "size": {"height": 8, "width": 8}, "resample": 2,
+             "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]})";
+  StartMirror();
+  const Done installed = Axon({"install", "hf/org/vit@latest"});
+  ASSERT_EQ(installed.exit_status, 0) << installed.err;
+  const auto manifest = package::ReadManifest(folder_.path() / "mlos" / "store" / "packages" / "hf" / "org" /
+                                              "vit" / "@latest" / "manifest.yaml");
+  ASSERT_TRUE(manifest.ok()) << manifest.status().ToString();
+  ASSERT_TRUE(manifest->image.has_value());
+  EXPECT_EQ(manifest->image->processor, "ViTImageProcessor");
+  EXPECT_EQ(manifest->image->resize, "exact");
+  EXPECT_EQ(manifest->image->size, (std::vector<int64_t>{8, 8}));
+  EXPECT_EQ(manifest->image->resample, "bilinear");
+  EXPECT_EQ(manifest->image->std, (std::vector<double>{0.25, 0.25, 0.25}));
+}
+
 TEST_F(AxonTest, TheSameCommitIsNotInstalledTwiceAndANewOneIsAnUpdate) {
   const fs::path repository = Publish("digits", "digits");
   StartMirror();

@@ -17,6 +17,7 @@
 #include "os/file.h"
 #include "package/digest.h"
 #include "package/format.h"
+#include "preprocess/image_config.h"
 #include "preprocess/text_pipeline.h"
 
 namespace mlos::axon {
@@ -83,6 +84,7 @@ class Builder {
       MLOS_RETURN_IF_ERROR(Inspect(selection_.weights.front(), selection_.format));
     }
     if (manifest_.execution_format == "onnx") FillText();
+    if (manifest_.execution_format == "onnx") FillImage();
     FillRequirements();
     return std::move(built_);
   }
@@ -98,6 +100,7 @@ class Builder {
   void FillFramework();
   void NoteUnused(const std::vector<std::string>& tensors);
   void FillText();
+  void FillImage();
   std::string InputBesidesText() const;
   void FillPooling(const preprocess::SentenceConfig& config, package::TextSpec* text);
   void FillRequirements();
@@ -277,6 +280,24 @@ void Builder::FillText() {
   text.output = manifest_.outputs.front().name;
   FillPooling(*config, &text);
   manifest_.text = std::move(text);
+}
+
+// What the checkpoint says of its pictures is written down where every consumer of the manifest finds it.
+void Builder::FillImage() {
+  if (!Holds(install_, preprocess::kImageConfigFile)) return;
+  Result<preprocess::ImageConfig> config = preprocess::ReadImageConfig(install_.dir());
+  if (!config.ok()) return Note("how to prepare pictures is not known: " + config.status().message());
+  package::ImageSpec image;
+  image.config = preprocess::kImageConfigFile;
+  image.processor = std::move(config->processor);
+  image.resize = std::move(config->resize);
+  image.size = std::move(config->size);
+  image.resample = std::move(config->resample);
+  image.crop = std::move(config->crop);
+  image.rescale = config->rescale;
+  image.mean = std::move(config->mean);
+  image.std = std::move(config->std);
+  manifest_.image = std::move(image);
 }
 
 // The first input that a tokenizer does not give; "" when there is none.

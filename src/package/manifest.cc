@@ -109,6 +109,18 @@ class Reader {
     }
     return value;
   }
+  double Real(const At& at) {
+    const At scalar = Expect(at, YamlNode::Kind::kScalar);
+    if (scalar.node == nullptr) return 0;
+    const std::string& text = scalar.node->scalar;
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size() && !scalar.node->quoted &&
+        std::isfinite(value))
+      return value;
+    Fail(at, "wanted a number, found '" + Printable(text) + "'");
+    return 0;
+  }
   bool Flag(const At& parent, const std::string& key) {
     const At at = Expect(Child(parent, key, Need::kOptional), YamlNode::Kind::kScalar);
     if (at.node == nullptr) return false;
@@ -189,6 +201,7 @@ class ManifestParser {
     out_.inputs = Tensors(io, "inputs");
     out_.outputs = Tensors(io, "outputs");
     Text(in_.Map(at, "text", Need::kOptional));
+    Image(in_.Map(at, "image", Need::kOptional));
     ConversionOf(in_.Map(at, "conversion", Need::kOptional));
     RequirementsOf(in_.Map(at, "requirements", Need::kOptional));
   }
@@ -198,8 +211,8 @@ class ManifestParser {
     out_.execution_format = in_.Text(at, "execution_format");
     out_.files = Files(at, "files", Need::kRequired);
     if (in_.ok() && out_.files.empty()) in_.Fail(in_.Child(at, "files", Need::kRequired), "is empty");
-    static constexpr std::array<std::string_view, 6> kTypes = {"single", "encoder", "decoder", "decoder_with_past",
-                                                               "text_encoder", "vision_encoder"};
+    static constexpr std::array<std::string_view, 6> kTypes = {
+        "single", "encoder", "decoder", "decoder_with_past", "text_encoder", "vision_encoder"};
     for (const At& item : in_.List(at, "execution_files", Need::kOptional)) {
       if (in_.Expect(item, YamlNode::Kind::kMap).node == nullptr) return;
       ExecutionFile file;
@@ -309,6 +322,36 @@ class ManifestParser {
     text.normalize = in_.Flag(at, "normalize");
     text.pooling_input = in_.Text(at, "pooling_input");
     out_.text = std::move(text);
+  }
+
+  void Image(const At& at) {
+    if (at.node == nullptr || !in_.ok()) return;
+    static constexpr std::array<std::string_view, 4> kResizes = {"", "exact", "shortest_edge", "number"};
+    static constexpr std::array<std::string_view, 7> kResamples = {
+        "", "nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"};
+    ImageSpec image;
+    image.config = PathInPackage(in_.Child(at, "config", Need::kRequired));
+    image.processor = in_.Text(at, "processor");
+    image.resize = in_.OneOf(at, "resize", kResizes, "");
+    image.size = Sides(at, "size");
+    image.resample = in_.OneOf(at, "resample", kResamples, "");
+    image.crop = Sides(at, "crop");
+    image.rescale = in_.Quantity(at, "rescale", 0);
+    for (const At& item : in_.List(at, "mean", Need::kOptional)) image.mean.push_back(in_.Real(item));
+    for (const At& item : in_.List(at, "std", Need::kOptional)) image.std.push_back(in_.Real(item));
+    out_.image = std::move(image);
+  }
+
+  // One or two numbers of pixels.
+  std::vector<int64_t> Sides(const At& parent, const std::string& key) {
+    constexpr int64_t kMaxSide = 1 << 20;
+    std::vector<int64_t> sides;
+    for (const At& item : in_.List(parent, key, Need::kOptional)) {
+      if (sides.size() == 2) in_.Fail(item, "more than two numbers");
+      sides.push_back(in_.Number<int64_t>(item, 1, kMaxSide));
+      if (!in_.ok()) return {};
+    }
+    return sides;
   }
 
   void ConversionOf(const At& at) {

@@ -25,7 +25,7 @@ struct PackageFile {
 
 struct ExecutionFile {
   std::string path;
-  std::string format;           // "onnx", "gguf", ...
+  std::string format;  // "onnx", "gguf", ...
   // single | encoder | decoder | decoder_with_past | text_encoder | vision_encoder
   std::string type = "single";
 
@@ -43,6 +43,21 @@ struct TextSpec {
   std::string pooling_input;  // output that is pooled, e.g. "last_hidden_state"
 
   bool operator==(const TextSpec&) const = default;
+};
+
+// How a picture becomes pixel_values (spec.image), as the checkpoint states it; what it leaves out is up to the processor's class.
+struct ImageSpec {
+  std::string config = "preprocessor_config.json";  // file in the package
+  std::string processor;                            // class name
+  std::string resize;         // "", "exact", "shortest_edge", "number" (one, as the class understands it)
+  std::vector<int64_t> size;  // exact: height, width; else the edge and, perhaps, the most of the longer one
+  std::string resample;       // "", "nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"
+  std::vector<int64_t> crop;  // height, width around the middle; empty = none stated
+  double rescale = 0;         // factor for bytes; 0 = none stated
+  std::vector<double> mean;   // a channel; empty = none stated
+  std::vector<double> std;
+
+  bool operator==(const ImageSpec&) const = default;
 };
 
 // How the executed file was made from the source files (spec.conversion).
@@ -94,6 +109,7 @@ struct Manifest {
   std::vector<TensorSpec> inputs;  // read from the model file, never guessed
   std::vector<TensorSpec> outputs;
   std::optional<TextSpec> text;
+  std::optional<ImageSpec> image;
   std::optional<Conversion> conversion;
   Requirements requirements;
   // distribution

@@ -202,6 +202,26 @@ void WriteText(Writer& w, const TextSpec& text) {
   w.Close();
 }
 
+void WriteImage(Writer& w, const ImageSpec& image) {
+  const auto sides = [&](std::string_view key, const std::vector<int64_t>& values) {
+    if (!values.empty()) w.Raw(key, FlowList(values, [](int64_t side) { return std::to_string(side); }));
+  };
+  const auto numbers = [&](std::string_view key, const std::vector<double>& values) {
+    if (!values.empty()) w.Raw(key, FlowList(values, FormatDouble));
+  };
+  w.Open("image");
+  w.Text("config", image.config);
+  w.TextIfAny("processor", image.processor);
+  w.TextIfAny("resize", image.resize);
+  sides("size", image.size);
+  w.TextIfAny("resample", image.resample);
+  sides("crop", image.crop);
+  if (image.rescale != 0) w.Raw("rescale", FormatDouble(image.rescale));
+  numbers("mean", image.mean);
+  numbers("std", image.std);
+  w.Close();
+}
+
 void WriteConversion(Writer& w, const Conversion& conversion) {
   w.Open("conversion");
   w.Text("converter", conversion.converter);
@@ -249,6 +269,7 @@ void WriteSpec(Writer& w, const Manifest& m) {
   WriteTensors(w, "outputs", m.outputs);
   w.Close();
   if (m.text) WriteText(w, *m.text);
+  if (m.image) WriteImage(w, *m.image);
   if (m.conversion) WriteConversion(w, *m.conversion);
   WriteRequirements(w, m.requirements);
   w.Close();

@@ -35,6 +35,11 @@ class Generator {
     if (Below(2) == 0)
       m.text =
           TextSpec{"model.onnx", static_cast<uint32_t>(Below(1000)), Text(), "cls", Below(2) == 0, Text()};
+    if (Below(2) == 0) {
+      m.image = ImageSpec{"model.onnx",    Text(),         "exact", {1 + Below(9), 1 + Below(9)},
+                          "bicubic",       {1 + Below(9)}, Real(),  {-Real()},
+                          {Real(), Real()}};
+    }
     if (Below(2) == 0) m.conversion = Conversion{"mlos-native", Text(), Text(), Text(), m.files, Sha()};
     if (m.conversion && Below(2) == 0) {
       m.conversion->verified = true;
