@@ -30,7 +30,9 @@ using Clock = std::chrono::steady_clock;
 // Another process that answers every ping: the least that crossing to a worker and back can cost here.
 class Echo {
  public:
-  Echo() : words_(static_cast<Words*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
+  Echo()
+      : words_(static_cast<Words*>(
+            mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
     new (words_) Words;
     ping_ = eventfd(0, 0);
     pong_ = eventfd(0, 0);
@@ -51,9 +53,7 @@ class Echo {
       os::FutexWake(words_->pong, 1);
     }
   }
-  ~Echo() {
-    Stop();
-  }
+  ~Echo() { Stop(); }
 
   void Futex() {
     const uint32_t n = words_->ping.load();
@@ -118,11 +118,12 @@ void Measure(const char* name, int requests, F ask) {
   for (int i = 0; i < requests + requests / 10; ++i) {
     const auto start = Clock::now();
     ask();
-    if (i >= requests / 10) us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
+    if (i >= requests / 10)
+      us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
   }
   std::ranges::sort(us);
-  std::printf("%s\"%s\":{\"p50\":%.2f,\"p99\":%.2f,\"min\":%.2f}", std::string(name) == "futex" ? "{" : ",", name,
-              us[us.size() / 2], us[us.size() * 99 / 100], us[0]);
+  std::printf("%s\"%s\":{\"p50\":%.2f,\"p99\":%.2f,\"min\":%.2f}", std::string(name) == "futex" ? "{" : ",",
+              name, us[us.size() / 2], us[us.size() * 99 / 100], us[0]);
 }
 
 std::unique_ptr<plugin::PluginRegistry> Open(const char* dir, plugin::Isolation isolation, int spin_us) {

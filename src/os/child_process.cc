@@ -45,8 +45,10 @@ class SpawnPlan {
     if (error == 0) error = ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
     if (error == 0) error = ::posix_spawnattr_setpgroup(&attributes_, 0);
     if (error == 0) error = ::posix_spawn_file_actions_addopen(&files_, 0, "/dev/null", O_RDONLY, 0);
-    if (error == 0) error = ::posix_spawn_file_actions_adddup2(&files_, inherited, ChildProcess::kInheritedFd);
-    if (error == 0) error = ::posix_spawn_file_actions_addclosefrom_np(&files_, ChildProcess::kInheritedFd + 1);
+    if (error == 0)
+      error = ::posix_spawn_file_actions_adddup2(&files_, inherited, ChildProcess::kInheritedFd);
+    if (error == 0)
+      error = ::posix_spawn_file_actions_addclosefrom_np(&files_, ChildProcess::kInheritedFd + 1);
     return error;
   }
 

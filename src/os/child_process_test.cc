@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "os/child_process.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "os/futex.h"
@@ -76,15 +76,19 @@ TEST(SharedMemoryTest, ItsSizeCannotChange) {
 TEST(SharedMemoryTest, OthersReadWhatIsWrittenButCannotMapItForWriting) {
   const auto memory = SharedMemory::CreateReadOnlyForOthers("os-test", 4096).value();
   memory.data()[5] = std::byte{9};
-  const auto seen = SharedMemory::Attach(Descriptor(dup(memory.fd().get())), 4096, SharedMemory::Access::kReadOnly);
+  const auto seen =
+      SharedMemory::Attach(Descriptor(dup(memory.fd().get())), 4096, SharedMemory::Access::kReadOnly);
   ASSERT_TRUE(seen.ok());
   EXPECT_EQ(seen->data()[5], std::byte{9});
-  EXPECT_FALSE(SharedMemory::Attach(Descriptor(dup(memory.fd().get())), 4096, SharedMemory::Access::kReadWrite).ok());
+  EXPECT_FALSE(
+      SharedMemory::Attach(Descriptor(dup(memory.fd().get())), 4096, SharedMemory::Access::kReadWrite).ok());
 }
 
 TEST(SharedMemoryTest, RefusesMemoryOfAnotherSizeOrNotSealed) {
   const auto memory = SharedMemory::Create("os-test", 4096).value();
-  EXPECT_EQ(SharedMemory::Attach(Descriptor(dup(memory.fd().get())), 8192, SharedMemory::Access::kReadOnly).status().code(),
+  EXPECT_EQ(SharedMemory::Attach(Descriptor(dup(memory.fd().get())), 8192, SharedMemory::Access::kReadOnly)
+                .status()
+                .code(),
             Code::kInvalidArgument);
   char name[] = "/tmp/mlos_os_test_XXXXXX";
   Descriptor file(mkstemp(name));

@@ -37,10 +37,12 @@ void Descriptor::Close() {
 Result<SharedMemory> SharedMemory::Make(const std::string& name, uint64_t size_bytes, int more_seals) {
   Descriptor fd(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd.valid()) return Failed("memfd_create", name, size_bytes);
-  if (::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) return Failed("ftruncate", name, size_bytes);
+  if (::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0)
+    return Failed("ftruncate", name, size_bytes);
   const int raw = fd.get();
   MLOS_ASSIGN_OR_RETURN(SharedMemory memory, Map(std::move(fd), size_bytes, Access::kReadWrite));
-  if (::fcntl(raw, F_ADD_SEALS, kSizeSeals | more_seals | F_SEAL_SEAL) != 0) return Failed("seal", name, size_bytes);
+  if (::fcntl(raw, F_ADD_SEALS, kSizeSeals | more_seals | F_SEAL_SEAL) != 0)
+    return Failed("seal", name, size_bytes);
   return memory;
 }
 

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <system_error>
 
+#include "os/process.h"
 #include "plugin/deadline_timer.h"
 #include "plugin/instance.h"
-#include "os/process.h"
 #include "plugin/local_instance.h"
 #include "plugin/plugin_library.h"
 #include "plugin/remote_instance.h"
@@ -114,17 +114,21 @@ class Registry final : public PluginRegistry {
 
   // A worker for a question, not for requests.
   Result<std::unique_ptr<WorkerProcess>> StartWorker(const std::string& title) const {
-    MLOS_ASSIGN_OR_RETURN(auto memory, os::SharedMemory::CreateReadOnlyForOthers("mlos-worker-input", kNoTensors));
+    MLOS_ASSIGN_OR_RETURN(auto memory,
+                          os::SharedMemory::CreateReadOnlyForOthers("mlos-worker-input", kNoTensors));
     auto log = [log = options_.log, title](const worker::LogLine& line) {
       if (log) log(static_cast<LogLevel>(std::min(line.level, 3U)), title, line.text);
     };
-    return WorkerProcess::Start(options_.worker, title, std::make_shared<worker::SharedArena>(std::move(memory)), log);
+    return WorkerProcess::Start(options_.worker, title,
+                                std::make_shared<worker::SharedArena>(std::move(memory)), log);
   }
 
-  Result<PluginDescription> DescribeInWorker(const std::filesystem::path& path, const OptionList& options) const {
+  Result<PluginDescription> DescribeInWorker(const std::filesystem::path& path,
+                                             const OptionList& options) const {
     MLOS_ASSIGN_OR_RETURN(const auto process, StartWorker(NameInFile(path) + " describe"));
     Result<PluginDescription> description = process->Open(path, options, nullptr);
-    if (description.status().code() == Code::kInternal) return description.status().WithContext("plugin " + path.string());
+    if (description.status().code() == Code::kInternal)
+      return description.status().WithContext("plugin " + path.string());
     return description;
   }
 
@@ -139,7 +143,8 @@ class Registry final : public PluginRegistry {
   }
 
   const Found* Find(const std::string& id) const MLOS_REQUIRES(mu_) {
-    const auto it = std::ranges::find_if(found_, [&](const Found& found) { return found.description.id == id; });
+    const auto it =
+        std::ranges::find_if(found_, [&](const Found& found) { return found.description.id == id; });
     return it == found_.end() ? nullptr : &*it;
   }
 

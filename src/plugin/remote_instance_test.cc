@@ -108,7 +108,8 @@ TEST_P(DeadlyRequestTest, FailsAloneAndTheWorkerComesBack) {
   EXPECT_TRUE(instance_->health().ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(Attacks, DeadlyRequestTest, ::testing::Values("segfault", "abort", "exit", "deep_stack"));
+INSTANTIATE_TEST_SUITE_P(Attacks, DeadlyRequestTest,
+                         ::testing::Values("segfault", "abort", "exit", "deep_stack"));
 
 TEST_F(RemoteInstanceTest, OnlyWhatRanFailsWhenTheWorkerIsKilled) {
   Open();
@@ -230,8 +231,18 @@ TEST_F(RemoteInstanceTest, DoesNotKeepTheThreadOfAShortModelWhenItsWorkerIsStopp
   WorkerSettings settings;
   settings.hang_timeout = std::chrono::milliseconds(1000);
   Open(settings);
-  for (int i = 0; i < 50; ++i) EXPECT_TRUE(Ask(Attack("none")).ok());
+  // On a busy machine no model is short.
+  int short_ones = 0;
+  for (int i = 0; i < 5000 && short_ones < 40; ++i) {
+    const int64_t before_ns = Clock::Real().MonotonicNs();
+    EXPECT_TRUE(Ask(Attack("none")).ok());
+    short_ones = Clock::Real().MonotonicNs() - before_ns < 500'000 ? short_ones + 1 : 0;
+  }
+  if (short_ones < 40) GTEST_SKIP() << "the machine is too busy";
   ASSERT_EQ(kill(static_cast<pid_t>(instance_->stats().pid), SIGSTOP), 0);
+  // The signal takes a moment.
+  const auto stat = "/proc/" + std::to_string(instance_->stats().pid) + "/stat";
+  for (std::string state; state.find(") T ") == std::string::npos;) std::getline(std::ifstream(stat) >> std::ws, state);
   auto answer = std::make_shared<Answer>();
   instance_->Run(Attack("none"), std::make_unique<AnswerSink>(answer));
   EXPECT_EQ(answer->times(), 0) << "Run waited until the worker was killed";
@@ -336,7 +347,8 @@ TEST_F(RemoteInstanceTest, SeesFilesOfItsPackageThatAreLinksToElsewhere) {
   Request request = Attack("read_file", (folder_.path() / "part").string());
   const auto answer = RunAndWait(*instance_, std::move(request));
   ASSERT_TRUE(answer->Wait().ok());
-  EXPECT_THAT(std::string(DecodeStrings(answer->response().outputs[0].tensor).value()[0]), ::testing::StartsWith("done"));
+  EXPECT_THAT(std::string(DecodeStrings(answer->response().outputs[0].tensor).value()[0]),
+              ::testing::StartsWith("done"));
 }
 
 TEST_F(RemoteInstanceTest, EstimatesInAWorker) {

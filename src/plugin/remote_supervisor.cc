@@ -78,8 +78,8 @@ Status RemoteInstance::BringUp() {
   MLOS_ASSIGN_OR_RETURN(const PluginDescription opened,
                         process_->Open(model_.plugin.path, model_.plugin_options, &model_.load));
   if (opened.id != model_.plugin.id) {
-    return Internal("plugin " + model_.plugin.path.string() + " calls itself '" + opened.id + "' now, it was '" +
-                    model_.plugin.id + "'");
+    return Internal("plugin " + model_.plugin.path.string() + " calls itself '" + opened.id +
+                    "' now, it was '" + model_.plugin.id + "'");
   }
   MLOS_ASSIGN_OR_RETURN(ModelInterface interface, process_->Load(model_.load));
   return AdoptInterface(std::move(interface));
@@ -97,8 +97,9 @@ Status RemoteInstance::AdoptInterface(ModelInterface interface) {
 }
 
 void RemoteInstance::BecomeReady() {
-  auto link = std::make_shared<WorkerLink>(process_->channel(), process_->control(), process_->output(), inputs_,
-                                           interface_, int64_t{std::max(model_.settings.spin_us, 0)} * 1000);
+  auto link =
+      std::make_shared<WorkerLink>(process_->channel(), process_->control(), process_->output(), inputs_,
+                                   interface_, int64_t{std::max(model_.settings.spin_us, 0)} * 1000);
   last_beat_ = link->heartbeat();
   last_beat_ns_ = NowNs();
   std::deque<CallPtr> parked;
@@ -236,8 +237,10 @@ std::string RemoteInstance::BuryWorker(const std::string& reason) {
       quarantine_.Blame(lost.call->digest ? *lost.call->digest : DigestOf(lost.call->request), death);
     }
     ++failed;
-    Answer(lost.call, Unavailable("the worker of plugin '" + plugin_id() + "' " + death +
-                                  " while it ran this request; it starts again: retry"), {});
+    Answer(lost.call,
+           Unavailable("the worker of plugin '" + plugin_id() + "' " + death +
+                       " while it ran this request; it starts again: retry"),
+           {});
   }
   {
     MutexLock lock(mu_);
@@ -258,7 +261,8 @@ void RemoteInstance::DropLateParked() {
       if (call->stop_ns.load() != 0) {
         late.emplace_back(call, Cancelled("cancelled while the model's worker started again"));
       } else if (deadline_ns != 0 && now_ns >= deadline_ns) {
-        late.emplace_back(call, DeadlineExceeded("the deadline passed while the model's worker started again"));
+        late.emplace_back(call,
+                          DeadlineExceeded("the deadline passed while the model's worker started again"));
       } else {
         return false;
       }
@@ -269,9 +273,9 @@ void RemoteInstance::DropLateParked() {
 }
 
 void RemoteInstance::GiveUp(const std::string& reason) {
-  const std::string text = "the model was given up after its worker died " + std::to_string(policy_.fruitless()) +
-                           " times without answering; the last one " + reason +
-                           "; register it again to try anew";
+  const std::string text = "the model was given up after its worker died " +
+                           std::to_string(policy_.fruitless()) + " times without answering; the last one " +
+                           reason + "; register it again to try anew";
   std::deque<CallPtr> parked;
   {
     MutexLock lock(mu_);

@@ -72,7 +72,8 @@ TEST(QuarantineTest, AnAnswerClears) {
 TEST(QuarantineTest, ForgetsTheOldestWhenItIsFull) {
   Quarantine quarantine;
   for (size_t i = 0; i <= Quarantine::kMost; ++i) {
-    for (uint32_t n = 0; n < Quarantine::kLives; ++n) quarantine.Blame(DigestOf(WithPrompt(std::to_string(i))), "died");
+    for (uint32_t n = 0; n < Quarantine::kLives; ++n)
+      quarantine.Blame(DigestOf(WithPrompt(std::to_string(i))), "died");
   }
   EXPECT_EQ(quarantine.size(), Quarantine::kMost);
   EXPECT_FALSE(quarantine.Refusal(DigestOf(WithPrompt("0"))));
@@ -82,7 +83,8 @@ TEST(QuarantineTest, ForgetsTheOldestWhenItIsFull) {
 TEST(RequestDigestTest, SeesEveryPart) {
   const auto with = [](const std::string& name, Shape shape, std::vector<float> values) {
     Request request;
-    request.inputs.push_back({name, Tensor::FromValues<float>(DType::kFp32, std::move(shape), values).value()});
+    request.inputs.push_back(
+        {name, Tensor::FromValues<float>(DType::kFp32, std::move(shape), values).value()});
     return DigestOf(request);
   };
   const RequestDigest base = with("x", {2, 2}, {1, 2, 3, 4});

@@ -78,7 +78,8 @@ Status WorkerLink::Submit(const std::shared_ptr<RemoteCall>& call, Waiter waiter
     MutexLock lock(mu_);
     if (dead_.load(std::memory_order_relaxed)) return FailedPrecondition("the worker is dead");
     if (free_slots_.empty()) {
-      return Unavailable("the model's worker has " + std::to_string(kSlots) + " requests already: retry later");
+      return Unavailable("the model's worker has " + std::to_string(kSlots) +
+                         " requests already: retry later");
     }
     const uint32_t index = free_slots_.back();
     Slot& slot = control_view_.slot(index);
@@ -87,10 +88,12 @@ Status WorkerLink::Submit(const std::shared_ptr<RemoteCall>& call, Waiter waiter
     slot.request_block = kInline;
     if (!writer.fits()) {
       if (writer.size() > kMaxPayloadBytes) {
-        return TooLarge("a request of " + std::to_string(writer.size()) + " bytes of text is too long for a worker");
+        return TooLarge("a request of " + std::to_string(writer.size()) +
+                        " bytes of text is too long for a worker");
       }
       call->request_block = inputs_->Allocate(writer.size());
-      if (call->request_block == nullptr) return Unavailable("the shared memory for inputs is full: retry later");
+      if (call->request_block == nullptr)
+        return Unavailable("the shared memory for inputs is full: retry later");
       worker::ByteWriter big({call->request_block, writer.size()});
       EncodeRequest(call->request, interface_, *inputs_, &big);
       slot.request_block = *inputs_->OffsetOf(call->request_block, writer.size());

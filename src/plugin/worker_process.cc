@@ -20,31 +20,34 @@ constexpr int64_t kOpenLimitNs = 60'000'000'000;
 constexpr const char* kSystemProgram = "/usr/libexec/mlos/mlos-worker";
 
 worker::Load MessageOf(const LoadOptions& options) {
-  return {options.package_dir.string(), options.model_path.string(), options.format,
-          options.n_threads,            options.context_length,      options.max_sequences,
-          options.options};
+  return {options.package_dir.string(), options.model_path.string(), options.format, options.n_threads,
+          options.context_length,       options.max_sequences,       options.options};
 }
 
 std::vector<std::string> Texts(const std::vector<std::filesystem::path>& paths) {
   return {paths.begin(), paths.end()};
 }
 
-// Files of the folder that are links to elsewhere, as in Hugging Face's cache: the sandbox shows what they point at.
-void AddLinkTargets(const std::filesystem::path& dir, std::vector<std::string>* out) {
+// Files of the folder that are links to elsewhere, as in Hugging Face's cache: the sandbox shows what they point at. What can be
+// run already stays so.
+void AddLinkTargets(const std::filesystem::path& dir, const std::vector<std::string>& libraries,
+                    std::vector<std::string>* out) {
   std::error_code error;
   std::filesystem::directory_iterator it(dir, error);
-  for (size_t left = kMostLinks; !error && left > 0 && it != std::filesystem::directory_iterator(); it.increment(error)) {
+  for (size_t left = kMostLinks; !error && left > 0 && it != std::filesystem::directory_iterator();
+       it.increment(error)) {
     std::error_code ignored;
     if (!it->is_symlink(ignored)) continue;
     const auto target = std::filesystem::canonical(it->path(), ignored);
     if (ignored || !std::filesystem::is_regular_file(target, ignored)) continue;
+    if (std::ranges::find(libraries, target.parent_path().string()) != libraries.end()) continue;
     out->push_back(target.string());
     --left;
   }
 }
 
-worker::Open OpenMessage(const std::filesystem::path& plugin, const OptionList& options, const LoadOptions* load,
-                         const WorkerSettings& settings) {
+worker::Open OpenMessage(const std::filesystem::path& plugin, const OptionList& options,
+                         const LoadOptions* load, const WorkerSettings& settings) {
   worker::Open open;
   open.plugin_path = plugin.string();
   open.plugin_options = options;
@@ -54,14 +57,15 @@ worker::Open OpenMessage(const std::filesystem::path& plugin, const OptionList& 
   // Plugin folders may hold links to the libraries.
   std::error_code error;
   const auto real = std::filesystem::canonical(plugin, error);
-  if (!error && real.parent_path() != plugin.parent_path()) open.library_paths.push_back(real.parent_path().string());
+  if (!error && real.parent_path() != plugin.parent_path())
+    open.library_paths.push_back(real.parent_path().string());
   open.read_paths = Texts(settings.read_paths);
   if (load != nullptr) {
     if (load->isolation == Isolation::kUnsafeProcess) open.sandbox_mode = static_cast<uint32_t>(os::SandboxMode::kOff);
     for (const auto* path : {&load->package_dir, &load->model_path}) {
       if (!path->empty()) open.read_paths.push_back(path->string());
     }
-    if (!load->package_dir.empty()) AddLinkTargets(load->package_dir, &open.read_paths);
+    if (!load->package_dir.empty()) AddLinkTargets(load->package_dir, open.library_paths, &open.read_paths);
   }
   open.write_paths = Texts(settings.write_paths);
   open.device_paths = Texts(settings.device_paths);
@@ -83,8 +87,8 @@ Result<std::filesystem::path> FindWorkerProgram(const WorkerSettings& settings) 
   for (const std::filesystem::path& place : places) {
     if (os::Exists(place)) return place.lexically_normal();
   }
-  return NotFound("mlos-worker, the program that models run in, is neither at '" + places[0].string() + "' nor at '" +
-                  places[1].lexically_normal().string() + "' nor at '" + kSystemProgram +
+  return NotFound("mlos-worker, the program that models run in, is neither at '" + places[0].string() +
+                  "' nor at '" + places[1].lexically_normal().string() + "' nor at '" + kSystemProgram +
                   "': install it there, or run models inside mlos-core with 'isolation: none'");
 }
 
@@ -92,7 +96,8 @@ WorkerProcess::WorkerProcess(const WorkerSettings& settings, std::function<void(
                              StopFn stop)
     : settings_(settings), log_(std::move(log)), stop_(std::move(stop)) {}
 
-Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const WorkerSettings& settings, const std::string& title,
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const WorkerSettings& settings,
+                                                            const std::string& title,
                                                             std::shared_ptr<worker::SharedArena> inputs,
                                                             std::function<void(const worker::LogLine&)> log,
                                                             StopFn stop) {
@@ -109,7 +114,8 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const WorkerSettings
 Status WorkerProcess::Greet(const std::shared_ptr<worker::SharedArena>& inputs) {
   MLOS_ASSIGN_OR_RETURN(auto control, os::SharedMemory::Create("mlos-worker-control", worker::kControlBytes));
   MLOS_RETURN_IF_ERROR(control.Commit(0, control.size_bytes()));
-  MLOS_ASSIGN_OR_RETURN(auto output, os::SharedMemory::Create("mlos-worker-output", inputs->memory().size_bytes()));
+  MLOS_ASSIGN_OR_RETURN(auto output,
+                        os::SharedMemory::Create("mlos-worker-output", inputs->memory().size_bytes()));
   worker::ControlHeader& header = worker::ControlView(control.data()).header();
   header.magic = worker::kControlMagic;
   header.version = worker::kProtocolVersion;
@@ -127,13 +133,15 @@ Status WorkerProcess::Greet(const std::shared_ptr<worker::SharedArena>& inputs) 
   MLOS_RETURN_IF_ERROR(worker::Decode(message.payload, &hello));
   if (hello.magic != worker::kControlMagic || hello.min_version > worker::kProtocolVersion ||
       hello.max_version < worker::kProtocolVersion) {
-    return Unimplemented("'" + hello.software + "' speaks the worker protocol " + std::to_string(hello.min_version) +
-                         ".." + std::to_string(hello.max_version) + ", this host " +
-                         std::to_string(worker::kProtocolVersion) + ": install programs of one version");
+    return Unimplemented("'" + hello.software + "' speaks the worker protocol " +
+                         std::to_string(hello.min_version) + ".." + std::to_string(hello.max_version) +
+                         ", this host " + std::to_string(worker::kProtocolVersion) +
+                         ": install programs of one version");
   }
   worker::Welcome welcome;
   welcome.version = worker::kProtocolVersion;
-  welcome.heartbeat_ms = static_cast<uint32_t>(std::clamp<int64_t>(settings_.hang_timeout.count() / 8, 5, 1000));
+  welcome.heartbeat_ms =
+      static_cast<uint32_t>(std::clamp<int64_t>(settings_.hang_timeout.count() / 8, 5, 1000));
   welcome.max_threads = settings_.max_threads;
   welcome.spin_us = static_cast<uint32_t>(std::max(settings_.spin_us, 0));
   welcome.control_bytes = control.size_bytes();
@@ -148,7 +156,8 @@ Status WorkerProcess::Greet(const std::shared_ptr<worker::SharedArena>& inputs) 
 Result<Channel::Incoming> WorkerProcess::Await(const char* doing) {
   const auto silent_limit_ns = std::chrono::nanoseconds(std::max(settings_.hang_timeout, 3 * kLook)).count();
   const auto beat = [&] {
-    return control_ ? worker::ControlView(control_->data()).header().heartbeat.load(std::memory_order_relaxed) : 0;
+    return control_ ? worker::ControlView(control_->data()).header().heartbeat.load(std::memory_order_relaxed)
+                    : 0;
   };
   uint64_t last_beat = beat();
   int64_t last_sign_ns = Clock::Real().MonotonicNs();
@@ -169,7 +178,8 @@ Result<Channel::Incoming> WorkerProcess::Await(const char* doing) {
     }
     if (ready != 0) {
       const auto ended = process_.Wait(static_cast<int>(settings_.hang_timeout.count()));
-      return Internal("the worker " + (ended ? ended->ToString() : std::string("closed its socket")) + " while " + doing);
+      return Internal("the worker " + (ended ? ended->ToString() : std::string("closed its socket")) +
+                      " while " + doing);
     }
     if (const uint64_t now_beat = beat(); now_beat != last_beat) {
       last_beat = now_beat;
@@ -178,7 +188,8 @@ Result<Channel::Incoming> WorkerProcess::Await(const char* doing) {
     // The heart beats from the moment the plugin is open; before that libraries are loaded, which may take long.
     const int64_t limit_ns = last_beat == 0 ? std::max(silent_limit_ns, kOpenLimitNs) : silent_limit_ns;
     if (Clock::Real().MonotonicNs() - last_sign_ns > limit_ns) {
-      return Internal("the worker gave no sign of life for " + std::to_string(limit_ns / 1'000'000) + " ms while " + doing);
+      return Internal("the worker gave no sign of life for " + std::to_string(limit_ns / 1'000'000) +
+                      " ms while " + doing);
     }
   }
 }
@@ -204,13 +215,14 @@ Result<Reply> WorkerProcess::Ask(MessageType type, const std::vector<std::byte>&
 
 Result<PluginDescription> WorkerProcess::Open(const std::filesystem::path& plugin, const OptionList& options,
                                               const LoadOptions* load) {
-  MLOS_ASSIGN_OR_RETURN(worker::Opened opened,
-                        Ask<worker::Opened>(MessageType::kOpen, worker::Pack(OpenMessage(plugin, options, load, settings_)),
-                                            "opening the plugin"));
+  MLOS_ASSIGN_OR_RETURN(
+      worker::Opened opened,
+      Ask<worker::Opened>(MessageType::kOpen, worker::Pack(OpenMessage(plugin, options, load, settings_)),
+                          "opening the plugin"));
   MLOS_ASSIGN_OR_RETURN(sandbox_, os::SandboxReport::Parse(opened.sandbox));
-  return PluginDescription{std::move(opened.id),      std::move(opened.version),    std::move(opened.engine_version),
-                           plugin,                    std::move(opened.formats),    std::move(opened.frameworks),
-                           std::move(opened.capabilities)};
+  return PluginDescription{
+      std::move(opened.id),      std::move(opened.version),    std::move(opened.engine_version), plugin,
+      std::move(opened.formats), std::move(opened.frameworks), std::move(opened.capabilities)};
 }
 
 Result<Estimate> WorkerProcess::EstimateModel(const LoadOptions& options) {
@@ -221,8 +233,9 @@ Result<Estimate> WorkerProcess::EstimateModel(const LoadOptions& options) {
 }
 
 Result<ModelInterface> WorkerProcess::Load(const LoadOptions& options) {
-  MLOS_ASSIGN_OR_RETURN(worker::Loaded loaded, Ask<worker::Loaded>(MessageType::kLoad, worker::Pack(MessageOf(options)),
-                                                                   "loading the model"));
+  MLOS_ASSIGN_OR_RETURN(
+      worker::Loaded loaded,
+      Ask<worker::Loaded>(MessageType::kLoad, worker::Pack(MessageOf(options)), "loading the model"));
   return std::move(loaded.interface);
 }
 
@@ -238,9 +251,12 @@ void WorkerProcess::Shutdown(std::chrono::milliseconds patience) {
       const auto message = channel_->Receive(true);
       if (!message.ok()) break;
       worker::LogLine line;
-      if (log_ && message->header.type == MessageType::kLog && worker::Decode(message->payload, &line).ok()) log_(line);
+      if (log_ && message->header.type == MessageType::kLog && worker::Decode(message->payload, &line).ok())
+        log_(line);
     }
-    if (process_.Wait(static_cast<int>(std::max<int64_t>((until_ns - Clock::Real().MonotonicNs()) / 1'000'000, 0)))) return;
+    if (process_.Wait(
+            static_cast<int>(std::max<int64_t>((until_ns - Clock::Real().MonotonicNs()) / 1'000'000, 0))))
+      return;
   }
   Kill();
 }

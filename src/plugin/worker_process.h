@@ -28,9 +28,11 @@ class WorkerProcess {
 
   // Starts the program and agrees on a version. `title` shows in the process list. `log` gets what the worker logs. The
   // worker maps `inputs` read-only.
-  static Result<std::unique_ptr<WorkerProcess>> Start(const WorkerSettings& settings, const std::string& title,
+  static Result<std::unique_ptr<WorkerProcess>> Start(const WorkerSettings& settings,
+                                                      const std::string& title,
                                                       std::shared_ptr<worker::SharedArena> inputs,
-                                                      std::function<void(const worker::LogLine&)> log, StopFn stop = {});
+                                                      std::function<void(const worker::LogLine&)> log,
+                                                      StopFn stop = {});
 
   // Opens the plugin; afterwards the worker is in its sandbox. `load` may be null: then it sees no package.
   Result<PluginDescription> Open(const std::filesystem::path& plugin, const OptionList& options,

@@ -41,7 +41,8 @@ class CallSink final : public ResponseSink {
   }
   void OnDone(Status status, Response response) override {
     if (status.ok() && !streamed_ && !response.text.empty()) {
-      for (std::string_view rest = response.text; !rest.empty(); rest.remove_prefix(std::min(rest.size(), kTextPart))) {
+      for (std::string_view rest = response.text; !rest.empty();
+           rest.remove_prefix(std::min(rest.size(), kTextPart))) {
         Send(rest.substr(0, kTextPart));
       }
     }
@@ -242,7 +243,8 @@ void CallPool::Cancel(uint64_t call_id) {
   std::shared_ptr<CancelToken> token;
   {
     MutexLock lock(mu_);
-    const auto it = std::ranges::find_if(running_, [&](const Running& r) { return r.cancel && r.call_id == call_id; });
+    const auto it =
+        std::ranges::find_if(running_, [&](const Running& r) { return r.cancel && r.call_id == call_id; });
     if (it != running_.end()) token = it->cancel;
   }
   if (token) token->Cancel();

@@ -27,7 +27,8 @@ struct SharedParts {
 class CallPool {
  public:
   // `instance` and `channel` must outlive this.
-  CallPool(SharedParts parts, Channel& channel, plugin::Instance& instance, uint32_t max_threads, uint32_t spin_us);
+  CallPool(SharedParts parts, Channel& channel, plugin::Instance& instance, uint32_t max_threads,
+           uint32_t spin_us);
   // Waits for running calls.
   ~CallPool();
   CallPool(const CallPool&) = delete;

@@ -86,8 +86,8 @@ Status Session::Greet() {
   }
   MLOS_RETURN_IF_ERROR(Decode(message.payload, &welcome_));
   if (welcome_.version != kProtocolVersion) {
-    return Unimplemented("the host wants protocol " + std::to_string(welcome_.version) + ", this worker speaks " +
-                         std::to_string(kProtocolVersion));
+    return Unimplemented("the host wants protocol " + std::to_string(welcome_.version) +
+                         ", this worker speaks " + std::to_string(kProtocolVersion));
   }
   if (welcome_.control_bytes != kControlBytes) return InvalidArgument("control memory of an unknown size");
   welcome_.heartbeat_ms = std::clamp<uint32_t>(welcome_.heartbeat_ms, 1, 60'000);
@@ -103,12 +103,14 @@ Status Session::Greet() {
   const ControlView view(parts_.control->data());
   if (view.header().magic != kControlMagic) return InvalidArgument("control memory without its magic number");
   parts_.output = std::make_shared<SharedArena>(
-      std::move(output), [control = parts_.control, view](BlockAllocator& blocks) { TakeReleases(view, blocks); });
+      std::move(output),
+      [control = parts_.control, view](BlockAllocator& blocks) { TakeReleases(view, blocks); });
   return OkStatus();
 }
 
 std::vector<int> Session::OpenFiles() const {
-  return {channel_.fd(), parts_.control->fd().get(), parts_.input->fd().get(), parts_.output->memory().fd().get()};
+  return {channel_.fd(), parts_.control->fd().get(), parts_.input->fd().get(),
+          parts_.output->memory().fd().get()};
 }
 
 Status Session::OpenPlugin() {
@@ -134,8 +136,8 @@ Status Session::OpenPlugin() {
   }
   library_ = std::move(*library);
   const plugin::PluginDescription& d = library_->description();
-  return channel_.SendMessage(
-      Opened{d.id, d.version, d.engine_version, d.formats, d.frameworks, d.capabilities, sandbox->Serialize()});
+  return channel_.SendMessage(Opened{d.id, d.version, d.engine_version, d.formats, d.frameworks,
+                                     d.capabilities, sandbox->Serialize()});
 }
 
 // Whatever is asked next will find the session ended.
@@ -162,14 +164,16 @@ Status Session::Handle(const Channel::Incoming& message) {
       ended_ = true;
       return OkStatus();
     default:
-      return InvalidArgument("a message of type " + std::to_string(static_cast<uint32_t>(message.header.type)) +
+      return InvalidArgument("a message of type " +
+                             std::to_string(static_cast<uint32_t>(message.header.type)) +
                              " does not belong here");
   }
 }
 
 void Session::LoadModel(const Load& load) {
   MutexLock lock(mu_);
-  if (library_ == nullptr || instance_ != nullptr) return Refuse(FailedPrecondition("this worker cannot load a model"));
+  if (library_ == nullptr || instance_ != nullptr)
+    return Refuse(FailedPrecondition("this worker cannot load a model"));
   auto instance = plugin::LocalInstance::Load(library_, timer_, OptionsOf(load));
   if (!instance.ok()) return Refuse(instance.status());
   instance_ = std::move(*instance);
@@ -181,8 +185,8 @@ void Session::Estimate(const Load& load) {
   if (library_ == nullptr) return Refuse(FailedPrecondition("this worker has no plugin"));
   const auto estimate = plugin::EstimateWith(*library_, OptionsOf(load));
   if (!estimate.ok()) return Refuse(estimate.status());
-  (void)channel_.SendMessage(
-      Estimated{estimate->private_bytes, estimate->mapped_bytes, estimate->device_bytes, estimate->per_call_bytes});
+  (void)channel_.SendMessage(Estimated{estimate->private_bytes, estimate->mapped_bytes,
+                                       estimate->device_bytes, estimate->per_call_bytes});
 }
 
 void Session::Unload() {

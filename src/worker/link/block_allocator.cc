@@ -39,7 +39,8 @@ bool BlockAllocator::Carve(int index) {
   kinds_[*chunk] = static_cast<uint8_t>(index + 1);
   taken_[*chunk] = std::make_unique<Taken>();
   auto& list = free_[static_cast<size_t>(index)];
-  for (uint64_t at = kChunk; at > 0; at -= ClassBytes(index)) list.push_back(*chunk * kChunk + at - ClassBytes(index));
+  for (uint64_t at = kChunk; at > 0; at -= ClassBytes(index))
+    list.push_back(*chunk * kChunk + at - ClassBytes(index));
   return true;
 }
 

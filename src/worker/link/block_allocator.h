@@ -46,10 +46,11 @@ class BlockAllocator {
   void GiveRun(uint64_t first, uint64_t chunks);
   bool Carve(int index);
 
-  std::vector<uint8_t> kinds_;                        // by chunk
-  std::map<uint64_t, uint64_t> free_runs_;            // first chunk -> chunks; neighbours are joined
-  std::map<uint64_t, uint64_t> runs_;                 // taken: first chunk -> chunks
-  std::array<std::vector<uint64_t>, kClasses> free_;  // offsets; the last freed is the first used, its bytes are in the cache
+  std::vector<uint8_t> kinds_;              // by chunk
+  std::map<uint64_t, uint64_t> free_runs_;  // first chunk -> chunks; neighbours are joined
+  std::map<uint64_t, uint64_t> runs_;       // taken: first chunk -> chunks
+  std::array<std::vector<uint64_t>, kClasses>
+      free_;  // offsets; the last freed is the first used, its bytes are in the cache
   std::map<uint64_t, std::unique_ptr<Taken>> taken_;  // by chunk of small blocks
   uint64_t used_bytes_ = 0;
 };

@@ -32,7 +32,8 @@ class ByteWriter {
     return *this;
   }
   void Raw(const void* bytes, size_t count) {
-    if (size_ <= out_.size() && count <= out_.size() - size_ && count > 0) std::memcpy(out_.data() + size_, bytes, count);
+    if (size_ <= out_.size() && count <= out_.size() - size_ && count > 0)
+      std::memcpy(out_.data() + size_, bytes, count);
     size_ += count;
   }
   size_t size() const { return size_; }

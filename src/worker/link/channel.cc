@@ -37,7 +37,8 @@ Result<Channel::Incoming> Channel::Receive(bool wait) {
     Incoming in;
     if (message.size_bytes < sizeof in.header) return InvalidArgument("a packet shorter than a header");
     std::memcpy(&in.header, packet_->data(), sizeof in.header);
-    const auto part = std::span<const std::byte>(*packet_).subspan(sizeof in.header, message.size_bytes - sizeof in.header);
+    const auto part =
+        std::span<const std::byte>(*packet_).subspan(sizeof in.header, message.size_bytes - sizeof in.header);
     std::ranges::move(message.files, std::back_inserter(files_));
     const bool more = (in.header.flags & kMoreFollows) != 0;
     if (parts_.size() + part.size() > kMaxMessageBytes || files_.size() > os::kMaxSocketFiles) {

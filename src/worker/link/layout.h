@@ -49,11 +49,11 @@ struct ControlHeader {
   uint64_t input_bytes;   // size of the input arena
   uint64_t output_bytes;  // size of the output arena
   // Counts of entries ever written and taken; the entry is the count modulo the ring's size.
-  alignas(64) std::atomic<uint64_t> submit_tail;  // host
-  alignas(64) std::atomic<uint64_t> submit_head;  // worker
-  alignas(64) std::atomic<uint32_t> sleepers;     // worker: threads asleep on the doorbell
-  std::atomic<uint32_t> lookers;                  // worker: threads that look at the tail without sleeping
-  alignas(64) std::atomic<uint32_t> doorbell;     // host: raised when there are sleepers and no lookers
+  alignas(64) std::atomic<uint64_t> submit_tail;   // host
+  alignas(64) std::atomic<uint64_t> submit_head;   // worker
+  alignas(64) std::atomic<uint32_t> sleepers;      // worker: threads asleep on the doorbell
+  std::atomic<uint32_t> lookers;                   // worker: threads that look at the tail without sleeping
+  alignas(64) std::atomic<uint32_t> doorbell;      // host: raised when there are sleepers and no lookers
   alignas(64) std::atomic<uint64_t> release_tail;  // host
   alignas(64) std::atomic<uint64_t> release_head;  // worker
   // Written by the worker's event loop.
@@ -85,12 +85,15 @@ static_assert(offsetof(ControlHeader, n_releases) == 20 && offsetof(ControlHeade
 static_assert(offsetof(ControlHeader, release_offset) == 28 && offsetof(ControlHeader, slots_offset) == 32);
 static_assert(offsetof(ControlHeader, input_bytes) == 40 && offsetof(ControlHeader, output_bytes) == 48);
 static_assert(offsetof(ControlHeader, submit_tail) == 64 && offsetof(ControlHeader, submit_head) == 128);
-static_assert(offsetof(ControlHeader, sleepers) == 192 && offsetof(ControlHeader, lookers) == 196 && offsetof(ControlHeader, doorbell) == 256);
+static_assert(offsetof(ControlHeader, sleepers) == 192 && offsetof(ControlHeader, lookers) == 196 &&
+              offsetof(ControlHeader, doorbell) == 256);
 static_assert(offsetof(ControlHeader, release_tail) == 320 && offsetof(ControlHeader, release_head) == 384);
 static_assert(offsetof(ControlHeader, heartbeat) == 448 && offsetof(ControlHeader, tokens_prompt) == 456);
-static_assert(offsetof(ControlHeader, tokens_generated) == 464 && offsetof(ControlHeader, private_bytes) == 472);
+static_assert(offsetof(ControlHeader, tokens_generated) == 464 &&
+              offsetof(ControlHeader, private_bytes) == 472);
 static_assert(offsetof(Slot, done) == 0 && offsetof(Slot, waiter) == 4 && offsetof(Slot, started) == 8);
-static_assert(offsetof(Slot, cancel) == 12 && offsetof(Slot, call_id) == 16 && offsetof(Slot, request_bytes) == 24);
+static_assert(offsetof(Slot, cancel) == 12 && offsetof(Slot, call_id) == 16 &&
+              offsetof(Slot, request_bytes) == 24);
 static_assert(offsetof(Slot, response_bytes) == 28 && offsetof(Slot, request_block) == 32);
 static_assert(offsetof(Slot, response_block) == 40 && offsetof(Slot, payload) == 64);
 static_assert(sizeof(Slot) == kSlotBytes && sizeof(ControlHeader) <= kSubmitOffset);

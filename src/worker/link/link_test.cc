@@ -18,7 +18,8 @@ TEST(BlockAllocatorTest, BlocksAreAlignedAndDoNotOverlap) {
     ASSERT_TRUE(block);
     EXPECT_GE(block->size_bytes, size);
     EXPECT_EQ(block->offset % 64, 0U);
-    for (const auto& [offset, end] : taken) EXPECT_TRUE(block->offset >= end || block->offset + block->size_bytes <= offset);
+    for (const auto& [offset, end] : taken)
+      EXPECT_TRUE(block->offset >= end || block->offset + block->size_bytes <= offset);
     taken[block->offset] = block->offset + block->size_bytes;
   }
 }
@@ -91,8 +92,10 @@ TEST(SharedArenaTest, KnowsWhatLiesInIt) {
 ModelInterface Model() {
   ModelInterface out;
   out.executes = true;
-  out.inputs = {{"x", DType::kFp32, {-1, 2}, {"batch", ""}, false, "pixels"}, {"note", DType::kBytes, {-1}, {""}, true, ""}};
-  out.outputs = {{"y", DType::kFp32, {-1, 2}, {"batch", ""}, false, ""}, {"s", DType::kBytes, {-1}, {""}, false, ""}};
+  out.inputs = {{"x", DType::kFp32, {-1, 2}, {"batch", ""}, false, "pixels"},
+                {"note", DType::kBytes, {-1}, {""}, true, ""}};
+  out.outputs = {{"y", DType::kFp32, {-1, 2}, {"batch", ""}, false, ""},
+                 {"s", DType::kBytes, {-1}, {""}, false, ""}};
   out.batch_dimension = 0;
   return out;
 }
@@ -106,8 +109,10 @@ std::vector<std::byte> Written(const std::function<void(ByteWriter*)>& write) {
   return out;
 }
 
-NamedTensor Put(const std::shared_ptr<SharedArena>& arena, const std::string& name, Shape shape, std::vector<float> values) {
-  return {name, Tensor::Copy(DType::kFp32, std::move(shape), std::as_bytes(std::span(values)), arena).value()};
+NamedTensor Put(const std::shared_ptr<SharedArena>& arena, const std::string& name, Shape shape,
+                std::vector<float> values) {
+  return {name,
+          Tensor::Copy(DType::kFp32, std::move(shape), std::as_bytes(std::span(values)), arena).value()};
 }
 
 class PayloadTest : public ::testing::Test {
@@ -126,17 +131,20 @@ class PayloadTest : public ::testing::Test {
     Response response;
     response.outputs.push_back(Put(arena_, "y", {1, 2}, {3, 4}));
     if (dtype != DType::kFp32) {
-      response.outputs[0].tensor = Tensor::Copy(dtype, {1, 2}, response.outputs[0].tensor.data(), arena_).value();
+      response.outputs[0].tensor =
+          Tensor::Copy(dtype, {1, 2}, response.outputs[0].tensor.data(), arena_).value();
     }
     const std::vector<std::string> strings = {"a", "bc"};
     const Tensor text = Tensor::FromStrings({2}, strings).value();
     response.outputs.push_back({"s", Tensor::Copy(DType::kBytes, {2}, text.data(), arena_).value()});
     response.timing.compute_ns = 5;
-    auto bytes = Written([&](ByteWriter* out) { EncodeResponse(OkStatus(), response, model_, *arena_, out); });
+    auto bytes =
+        Written([&](ByteWriter* out) { EncodeResponse(OkStatus(), response, model_, *arena_, out); });
     for (NamedTensor& output : response.outputs) output.tensor.Release();
     return bytes;
   }
-  Result<DecodedResponse> Decode(std::span<const std::byte> bytes, const std::vector<std::string>& wanted = {}) {
+  Result<DecodedResponse> Decode(std::span<const std::byte> bytes,
+                                 const std::vector<std::string>& wanted = {}) {
     return DecodeResponse(bytes, model_, wanted, memory(), arena_);
   }
   std::span<std::byte> memory() { return {arena_->memory().data(), arena_->memory().size_bytes()}; }
@@ -208,8 +216,9 @@ TEST_F(PayloadTest, NoPrefixOfAResponseIsAResponse) {
 }
 
 TEST_F(PayloadTest, AnErrorReadsBack) {
-  const auto bytes =
-      Written([&](ByteWriter* out) { EncodeResponse(Unprocessable("no such word"), Response(), model_, *arena_, out); });
+  const auto bytes = Written([&](ByteWriter* out) {
+    EncodeResponse(Unprocessable("no such word"), Response(), model_, *arena_, out);
+  });
   const auto decoded = Decode(bytes);
   ASSERT_TRUE(decoded.ok());
   EXPECT_EQ(decoded->status.code(), Code::kUnprocessable);

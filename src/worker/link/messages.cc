@@ -94,7 +94,8 @@ void Encode(const Welcome& m, ByteWriter* out) {
 }
 Status Decode(std::span<const std::byte> payload, Welcome* m) {
   ByteReader in(payload);
-  for (uint32_t* value : {&m->version, &m->heartbeat_ms, &m->max_threads, &m->spin_us}) *value = in.Get<uint32_t>();
+  for (uint32_t* value : {&m->version, &m->heartbeat_ms, &m->max_threads, &m->spin_us})
+    *value = in.Get<uint32_t>();
   for (uint64_t* value : {&m->control_bytes, &m->input_bytes, &m->output_bytes}) *value = in.Get<uint64_t>();
   return Finished(in, "Welcome");
 }
@@ -103,7 +104,8 @@ void Encode(const Open& m, ByteWriter* out) {
   out->String(m.plugin_path);
   PutOptions(m.plugin_options, out);
   out->Put(m.sandbox_mode).Put(m.private_bytes);
-  for (const auto* list : {&m.library_paths, &m.read_paths, &m.write_paths, &m.device_paths, &m.sandbox_off}) {
+  for (const auto* list :
+       {&m.library_paths, &m.read_paths, &m.write_paths, &m.device_paths, &m.sandbox_off}) {
     PutList(*list, out);
   }
 }
@@ -158,7 +160,8 @@ Status Decode(std::span<const std::byte> payload, Estimated* m) {
 
 void Encode(const Loaded& m, ByteWriter* out) {
   const ModelInterface& i = m.interface;
-  out->Put((i.executes ? kExecutes : 0) | (i.generates ? kGenerates : 0) | (i.has_chat_template ? kChatTemplate : 0));
+  out->Put((i.executes ? kExecutes : 0) | (i.generates ? kGenerates : 0) |
+           (i.has_chat_template ? kChatTemplate : 0));
   out->Put(i.context_length).Put(i.embedding_length).Put(i.batch_dimension);
   PutSpecs(i.inputs, out);
   PutSpecs(i.outputs, out);

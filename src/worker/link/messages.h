@@ -70,7 +70,7 @@ struct Hello {
 
 struct Welcome {
   static constexpr MessageType kType = MessageType::kWelcome;
-  uint32_t version = 0;  // the one to speak; the three files come with this message
+  uint32_t version = 0;       // the one to speak; the three files come with this message
   uint32_t heartbeat_ms = 0;  // the worker raises the heartbeat at least this often
   uint32_t max_threads = 0;   // most requests at the same time
   uint32_t spin_us = 0;       // how long a thread may look for a request before it sleeps; 0 = not at all

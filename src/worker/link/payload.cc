@@ -18,14 +18,17 @@ constexpr uint64_t kAlignment = 64;
 // The codes on the wire are these numbers.
 static_assert(static_cast<int>(Code::kOk) == 0 && static_cast<int>(Code::kInvalidArgument) == 1);
 static_assert(static_cast<int>(Code::kUnprocessable) == 2 && static_cast<int>(Code::kNotFound) == 3);
-static_assert(static_cast<int>(Code::kAlreadyExists) == 4 && static_cast<int>(Code::kFailedPrecondition) == 5);
-static_assert(static_cast<int>(Code::kUnauthenticated) == 6 && static_cast<int>(Code::kPermissionDenied) == 7);
+static_assert(static_cast<int>(Code::kAlreadyExists) == 4 &&
+              static_cast<int>(Code::kFailedPrecondition) == 5);
+static_assert(static_cast<int>(Code::kUnauthenticated) == 6 &&
+              static_cast<int>(Code::kPermissionDenied) == 7);
 static_assert(static_cast<int>(Code::kTooLarge) == 8 && static_cast<int>(Code::kResourceExhausted) == 9);
 static_assert(static_cast<int>(Code::kUnavailable) == 10 && static_cast<int>(Code::kDeadlineExceeded) == 11);
 static_assert(static_cast<int>(Code::kCancelled) == 12 && static_cast<int>(Code::kUnimplemented) == 13);
 static_assert(static_cast<int>(Code::kDataLoss) == 14 && static_cast<int>(Code::kInternal) == 15);
 static_assert(static_cast<int>(FinishReason::kNone) == 0 && static_cast<int>(FinishReason::kStop) == 1);
-static_assert(static_cast<int>(FinishReason::kLength) == 2 && static_cast<int>(FinishReason::kCancelled) == 3);
+static_assert(static_cast<int>(FinishReason::kLength) == 2 &&
+              static_cast<int>(FinishReason::kCancelled) == 3);
 
 uint32_t IndexOf(const std::vector<TensorSpec>& specs, std::string_view name) {
   const auto it = std::ranges::find(specs, name, &TensorSpec::name);
@@ -190,7 +193,9 @@ void EncodeResponse(const Status& status, const Response& response, const ModelI
   const Timing& t = response.timing;
   out->Put(static_cast<uint32_t>(status.code())).String(status.message());
   out->Put(t.queue_ns).Put(t.prepare_ns).Put(t.compute_ns).Put(t.prompt_ns).Put(t.eval_ns);
-  out->Put(static_cast<uint32_t>(response.finish)).Put(response.prompt_tokens).Put(response.completion_tokens);
+  out->Put(static_cast<uint32_t>(response.finish))
+      .Put(response.prompt_tokens)
+      .Put(response.completion_tokens);
   const size_t n_outputs = status.ok() ? response.outputs.size() : 0;
   out->Put(static_cast<uint32_t>(n_outputs));
   for (size_t i = 0; i < n_outputs; ++i) PutTensor(response.outputs[i], interface.outputs, outputs, out);
