@@ -11,6 +11,8 @@ constexpr std::array kArchitectures = {
     &kBert, &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert, &kMpnet, &kAlbert, &kElectra, &kDebertaV2,
     // Generative models.
     &kGpt2, &kT5, &kMt5, &kBart, &kMbart,
+    // Audio.
+    &kWhisper, &kWav2Vec2, &kHubert,
     // Images.
     &kVit, &kDeit, &kResNet, &kConvNext, &kDinov2, &kBeit, &kSwin, &kLevit, &kSegformer, &kDetr,
     &kMobileNetV2, &kEfficientNet, &kRegNet, &kPoolFormer,
@@ -27,6 +29,9 @@ constexpr std::array kHeads = {Head::kEncoder,
                                Head::kCausalLm,
                                Head::kSeq2SeqLm,
                                Head::kReplacedTokens,
+                               Head::kSpeechRecognition,
+                               Head::kAudioClassification,
+                               Head::kAudioFrames,
                                Head::kImageClassification,
                                Head::kZeroShotImage,
                                Head::kImageFeatures,
@@ -54,6 +59,12 @@ std::string_view TaskName(Head head) {
       return "text-generation";
     case Head::kSeq2SeqLm:
       return "text2text-generation";
+    case Head::kSpeechRecognition:
+      return "automatic-speech-recognition";
+    case Head::kAudioClassification:
+      return "audio-classification";
+    case Head::kAudioFrames:
+      return "audio-frame-classification";
     case Head::kReplacedTokens:
       return "replaced-token-detection";
     case Head::kImageClassification:

@@ -33,6 +33,9 @@ enum class Head {
   kSemanticSegmentation,    // semantic-segmentation
   kObjectDetection,         // object-detection
   kImageSegmentation,       // image-segmentation: masks of objects
+  kSpeechRecognition,       // automatic-speech-recognition: text of a recording, or scores of each frame
+  kAudioClassification,     // audio-classification
+  kAudioFrames,             // audio-frame-classification: labels of each frame
 };
 std::string_view TaskName(Head head);
 
@@ -99,6 +102,9 @@ extern const Architecture kT5;
 extern const Architecture kMt5;
 extern const Architecture kBart;
 extern const Architecture kMbart;
+extern const Architecture kWhisper;
+extern const Architecture kWav2Vec2;
+extern const Architecture kHubert;
 extern const Architecture kVit;
 extern const Architecture kDeit;
 extern const Architecture kResNet;

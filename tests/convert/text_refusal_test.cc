@@ -83,7 +83,7 @@ INSTANTIATE_TEST_SUITE_P(Architectures, TextRefusalTest,
                          ::testing::Values("roberta-cls", "roberta-mlm", "distilbert-mlm", "distilbert-cls",
                                            "mpnet-mlm", "mpnet-cls", "albert-mlm", "electra-mlm",
                                            "electra-discriminator", "deberta-v3-mlm",
-                                           "deberta-v2-tokens-conv", "gpt2-tokens", "gpt2-cls", "t5-cls", "bart-cls"),
+                                           "deberta-v2-tokens-conv", "gpt2-tokens", "gpt2-cls", "t5-cls", "bart-cls", "wav2vec2-cls-stable"),
                          [](const ::testing::TestParamInfo<const char*>& folder) {
                            std::string name = folder.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -114,6 +114,11 @@ TEST(TextConfigTest, NamesValuesItDoesNotKnow) {
       {"bart-cls", R"("activation_function": "gelu_10")", "'activation_function'"},
       {"bart-cls", R"("normalize_before": true)", "'normalize_before'"},
       {"bart-cls", R"("eos_token_id": [2, 3])", "'eos_token_id'"},
+      {"whisper-cls", R"("use_weighted_layer_sum": true)", "'use_weighted_layer_sum'"},
+      {"whisper-cls", R"("scale_embedding": true)", "'scale_embedding'"},
+      {"wav2vec2-ctc", R"("feat_extract_norm": "batch")", "'feat_extract_norm'"},
+      {"wav2vec2-ctc", R"("add_adapter": true)", "'add_adapter'"},
+      {"wav2vec2-cls-stable", R"("use_weighted_layer_sum": true)", "'do_stable_layer_norm'"},
       {"electra-mlm", R"("position_embedding_type": "relative_key")", "'position_embedding_type'"},
   };
   for (const auto& [folder, entry, key] : wrong) {

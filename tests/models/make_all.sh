@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes the fixture models anew: make_all.sh [onnx] [bert] [digits] [addition-train] [addition] [embedding] [convert-text] [convert-vision] [convert-image_text] [convert-vision_transformers] [convert-vision_networks] [convert-detection] [convert-torch_files] [convert-generative] [gguf-decoders]; all without a name.
+# Makes the fixture models anew: make_all.sh [onnx] [bert] [digits] [addition-train] [addition] [embedding] [convert-text] [convert-vision] [convert-image_text] [convert-vision_transformers] [convert-vision_networks] [convert-detection] [convert-torch_files] [convert-generative] [convert-audio] [gguf-decoders]; all without a name.
 # Called by `./dev fixtures`, which sets PYTHON to an interpreter with requirements-torch.lock installed. Says at the end which
 # files differ from MODELS.sha256; --update writes the new sums.
 set -euo pipefail
@@ -15,7 +15,7 @@ names=()
 for argument in "$@"; do
   if [ "$argument" = --update ]; then update=1; else names+=("$argument"); fi
 done
-if [ ${#names[@]} = 0 ]; then names=(onnx bert digits addition-train addition embedding convert-text convert-vision convert-image_text convert-vision_transformers convert-vision_networks convert-detection convert-torch_files convert-generative gguf-decoders); fi
+if [ ${#names[@]} = 0 ]; then names=(onnx bert digits addition-train addition embedding convert-text convert-vision convert-image_text convert-vision_transformers convert-vision_networks convert-detection convert-torch_files convert-generative convert-audio gguf-decoders); fi
 
 for name in "${names[@]}"; do
   case $name in
