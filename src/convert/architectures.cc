@@ -9,6 +9,7 @@ namespace {
 constexpr std::array kArchitectures = {
     // Text encoders.
     &kBert, &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert, &kMpnet, &kAlbert, &kElectra, &kDebertaV2,
+    &kSqueezeBert, &kXlnet,
     // Generative models.
     &kGpt2, &kT5, &kMt5, &kBart, &kMbart,
     // Audio.

@@ -97,6 +97,8 @@ extern const Architecture kMpnet;
 extern const Architecture kAlbert;
 extern const Architecture kElectra;
 extern const Architecture kDebertaV2;
+extern const Architecture kSqueezeBert;
+extern const Architecture kXlnet;
 extern const Architecture kGpt2;
 extern const Architecture kT5;
 extern const Architecture kMt5;

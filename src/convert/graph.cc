@@ -343,6 +343,12 @@ Value GraphBuilder::IntTable(const std::string& name, const std::vector<int64_t>
   return Constant(name, DType::kInt64, {static_cast<int64_t>(values.size())}, bytes);
 }
 
+Value GraphBuilder::FloatTable(const std::string& name, const std::vector<float>& values) {
+  std::string bytes(values.size() * sizeof(float), '\0');
+  if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
+  return Constant(name, DType::kFp32, {static_cast<int64_t>(values.size())}, bytes);
+}
+
 Status GraphBuilder::CheckAllUsed(const std::vector<IgnoreRule>& ignore, BuiltModel* built) const {
   for (const auto& [name, tensor] : checkpoint_.tensors()) {
     if (used_.contains(name)) continue;

@@ -122,6 +122,7 @@ class GraphBuilder {
   Value Ints(const std::vector<int64_t>& values);  // rank 1
   // A longer one, [values.size()], under a name that must be different for different values.
   Value IntTable(const std::string& name, const std::vector<int64_t>& values);
+  Value FloatTable(const std::string& name, const std::vector<float>& values);
 
   // Prefix of the names of the nodes that follow, for profiles and messages.
   void SetScope(std::string scope) { scope_ = std::move(scope); }

@@ -83,7 +83,8 @@ INSTANTIATE_TEST_SUITE_P(Architectures, TextRefusalTest,
                          ::testing::Values("roberta-cls", "roberta-mlm", "distilbert-mlm", "distilbert-cls",
                                            "mpnet-mlm", "mpnet-cls", "albert-mlm", "electra-mlm",
                                            "electra-discriminator", "deberta-v3-mlm",
-                                           "deberta-v2-tokens-conv", "gpt2-tokens", "gpt2-cls", "t5-cls", "bart-cls", "wav2vec2-cls-stable"),
+                                           "deberta-v2-tokens-conv", "gpt2-tokens", "gpt2-cls", "t5-cls", "bart-cls", "wav2vec2-cls-stable",
+                                           "squeezebert-mlm", "squeezebert-cls", "xlnet-qa"),
                          [](const ::testing::TestParamInfo<const char*>& folder) {
                            std::string name = folder.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -119,6 +120,10 @@ TEST(TextConfigTest, NamesValuesItDoesNotKnow) {
       {"wav2vec2-ctc", R"("feat_extract_norm": "batch")", "'feat_extract_norm'"},
       {"wav2vec2-ctc", R"("add_adapter": true)", "'add_adapter'"},
       {"wav2vec2-cls-stable", R"("use_weighted_layer_sum": true)", "'do_stable_layer_norm'"},
+      {"squeezebert-mlm", R"("q_groups": 3)", "'q_groups'"},
+      {"squeezebert-mlm", R"("hidden_act": "gelu_10")", "'hidden_act'"},
+      {"xlnet-qa", R"("attn_type": "uni")", "'attn_type'"},
+      {"xlnet-qa", R"("d_head": 4)", "'d_head'"},
       {"electra-mlm", R"("position_embedding_type": "relative_key")", "'position_embedding_type'"},
   };
   for (const auto& [folder, entry, key] : wrong) {

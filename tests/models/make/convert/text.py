@@ -5,6 +5,7 @@ The folders differ on purpose in what checkpoints differ in: prefix or none, tie
 of config.json or written out, odd head counts, other activations, other padding ids, f16 and bf16 weights.
 """
 import json
+import sys
 
 import torch
 import transformers
@@ -55,7 +56,7 @@ def answers(model, inputs, outputs, pad, types, longest, forward=None):
 
 
 OUTPUTS = {"MaskedLM": ["logits"], "SequenceClassification": ["logits"], "TokenClassification": ["logits"],
-           "QuestionAnswering": ["start_logits", "end_logits"]}
+           "QuestionAnswering": ["start_logits", "end_logits"], "QuestionAnsweringSimple": ["start_logits", "end_logits"]}
 
 
 def outputs_of(model):
@@ -71,8 +72,9 @@ def outputs_of(model):
 
 
 def text_case(name, model, seed, pad, types=0, longest=11, keep=lambda key: True, rename=lambda key: key, full_config=False,
-              dtype=None, also=None):
-    """One folder. `keep`, `rename`: what of the state dict the file has, and how it is called there. `also`: (task, model)."""
+              dtype=None, also=None, forward=None, outputs=None):
+    """One folder. `keep`, `rename`: what of the state dict the file has, and how it is called there. `also`: (task, model). `forward`,
+    `outputs`: what is asked of the model when that is not its own answer."""
     randomise(model, seed)
     if dtype is not None:
         model.to(dtype).float()
@@ -86,7 +88,7 @@ def text_case(name, model, seed, pad, types=0, longest=11, keep=lambda key: True
     state = {rename(key): value.to(dtype) if dtype and value.is_floating_point() else value
              for key, value in model.state_dict().items() if keep(key)}
     write_tensors(folder / "model.safetensors", state)
-    write_golden(folder, answers(model, folder, outputs_of(model), pad, types, longest))
+    write_golden(folder, answers(model, folder, outputs or outputs_of(model), pad, types, longest, forward and forward(model)))
     if also:
         task, part, outputs = also
         write_golden(folder, answers(part, folder, outputs, pad, types, longest), task)
@@ -206,6 +208,38 @@ def deberta():
     text_case("deberta-v2-absolute", transformers.DebertaV2Model(config()), 707, 0)
 
 
+def squeezebert():
+    config = lambda **changes: transformers.SqueezeBertConfig(**sizes(**{**dict(
+        embedding_size=16, type_vocab_size=2, pad_token_id=0), **changes}))
+    text_case("squeezebert-base", transformers.SqueezeBertModel(config(
+        hidden_size=18, embedding_size=18, intermediate_size=24, num_attention_heads=3, q_groups=2, k_groups=3, v_groups=1,
+        post_attention_groups=6, intermediate_groups=3, output_groups=2)), 801, 0, types=2)
+    model = transformers.SqueezeBertForMaskedLM(config())
+    text_case("squeezebert-mlm", model, 802, 0, types=2, keep=without("cls.predictions.decoder"),
+              also=("feature-extraction", model.transformer, ["last_hidden_state", "pooler_output"]))
+    text_case("squeezebert-cls", transformers.SqueezeBertForSequenceClassification(config(num_labels=3, hidden_act="relu")), 803,
+              0, types=2, full_config=True)
+    text_case("squeezebert-tokens", transformers.SqueezeBertForTokenClassification(config(num_labels=4)), 804, 0, types=2,
+              dtype=torch.float16)
+    text_case("squeezebert-qa", transformers.SqueezeBertForQuestionAnswering(config()), 805, 0, types=2)
+
+
+def xlnet():
+    config = lambda **changes: transformers.XLNetConfig(**{**dict(
+        vocab_size=VOCABULARY, d_model=16, n_layer=2, n_head=2, d_inner=20, pad_token_id=5, bos_token_id=1, eos_token_id=2,
+        mem_len=None, use_mems_eval=False), **changes})
+    text_case("xlnet-base", transformers.XLNetModel(config(d_model=18, n_head=3)), 851, 5, types=3, longest=70)
+    text_case("xlnet-lm", transformers.XLNetLMHeadModel(config(clamp_len=4)), 852, 5, types=3, also=None,
+              forward=lambda model: lambda given: {"last_hidden_state": model.transformer(**given).last_hidden_state},
+              outputs=["last_hidden_state"])
+    text_case("xlnet-cls", transformers.XLNetForSequenceClassification(config(num_labels=3)), 853, 5, types=2, full_config=True)
+    text_case("xlnet-cls-mean", transformers.XLNetForSequenceClassification(config(
+        num_labels=2, summary_type="mean", summary_use_proj=False, ff_activation="relu", summary_activation="gelu")), 854, 5,
+        types=2, dtype=torch.bfloat16)
+    text_case("xlnet-tokens", transformers.XLNetForTokenClassification(config(num_labels=4)), 855, 5, types=2)
+    text_case("xlnet-qa", transformers.XLNetForQuestionAnsweringSimple(config()), 856, 5, types=2)
+
+
 def sentence_case(name, model, seed, pad, types, pooling, normalise):
     """A sentence-transformers repository over the encoder; its own modules give the answers."""
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
@@ -246,8 +280,9 @@ def sentences():
 def main():
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    for family in (roberta, distilbert, mpnet, albert, electra, deberta, sentences):
-        family()
+    for family in (roberta, distilbert, mpnet, albert, electra, deberta, squeezebert, xlnet, sentences):
+        if len(sys.argv) < 2 or family.__name__ in sys.argv[1:]:
+            family()
 
 
 if __name__ == "__main__":
