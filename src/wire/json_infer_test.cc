@@ -99,6 +99,19 @@ TEST(JsonInferTest, ScalarsAndEmptyArraysHaveTheirShapes) {
       (Shape{2, 0}));
 }
 
+TEST(JsonInferTest, ATensorWithoutElementsKeepsItsTypeAndShape) {
+  // Was a tensor without a type, which no model takes: a decoder's empty past.
+  const ModelInterface model = Tensors({Spec("past", DType::kFp32, {-1, 2, -1, 8})});
+  for (const char* body : {R"({"past": {"shape": [1, 2, 0, 8], "data": []}})",
+                           R"({"past": {"data": [], "shape": [1, 2, 0, 8], "datatype": "FP32"}})",
+                           R"({"past": {"b64": "", "shape": [1, 2, 0, 8]}})"}) {
+    const InferBody out = Decoded(body, model);
+    ASSERT_EQ(out.inputs.size(), 1U) << body;
+    EXPECT_EQ(out.inputs[0].tensor.dtype(), DType::kFp32) << body;
+    EXPECT_EQ(out.inputs[0].tensor.shape(), (Shape{1, 2, 0, 8})) << body;
+  }
+}
+
 TEST(JsonInferTest, MoreValuesThanDeclaredDimensionsSuggestAreABatch) {
   std::string body = R"({"x": [)";
   for (int i = 0; i < 1000; ++i) body += (i > 0 ? "," : "") + std::to_string(i);

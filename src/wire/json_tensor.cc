@@ -60,6 +60,7 @@ class ElementBuffer {
     if (parse_ == nullptr) {
       return Tensor::Copy(dtype_, std::move(shape), std::as_bytes(std::span(strings_)));
     }
+    if (capacity_ == 0) return Tensor::Allocate(dtype_, std::move(shape), arena_);  // no elements
     if (count_ != capacity_) {
       return Tensor::Copy(dtype_, std::move(shape), tensor_.data().first(count_ * DTypeSize(dtype_)), arena_);
     }

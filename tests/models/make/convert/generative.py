@@ -59,11 +59,16 @@ def past_tensors(cache, prefix, layers):
             for name, tensor in (("key", cache.layers[i].keys), ("value", cache.layers[i].values))}
 
 
-def gpt2_cached(model):
+FEW = ("left_padding", "length_one")  # for the second and third model of an architecture
+
+
+def gpt2_cached(model, only=None):
     """Prompts with an empty past, then one and three tokens more."""
     config, cases = model.config, []
     head = config.n_embd // config.n_head
     for name, ids, mask in gpt2_masks():
+        if only and name not in only:
+            continue
         empty = {f"past_key_values.{i}.{part}": torch.zeros(len(ids), config.n_head, 0, head)
                  for i in range(config.n_layer) for part in ("key", "value")}
         positions = positions_of(mask)
@@ -128,8 +133,9 @@ def gpt2():
          also=lambda model: ("feature-extraction", model.transformer, lambda part: gpt2_plain(part, ["last_hidden_state"])))
     case("gpt2-generation-own-head", transformers.GPT2LMHeadModel(config(
         n_embd=15, n_head=3, n_inner=22, activation_function="relu", tie_word_embeddings=False, scale_attn_weights=False,
-        scale_attn_by_inverse_layer_idx=True)), 1002, gpt2_cached, full_config=True)
-    case("gpt2-generation-f16", transformers.GPT2LMHeadModel(config(reorder_and_upcast_attn=True)), 1003, gpt2_cached,
+        scale_attn_by_inverse_layer_idx=True)), 1002, lambda model: gpt2_cached(model, FEW), full_config=True)
+    case("gpt2-generation-f16", transformers.GPT2LMHeadModel(config(reorder_and_upcast_attn=True)), 1003,
+         lambda model: gpt2_cached(model, FEW),
          dtype=torch.float16)
     case("gpt2-base", transformers.GPT2Model(config()), 1004, lambda model: gpt2_plain(model, ["last_hidden_state"]))
     case("gpt2-cls", transformers.GPT2ForSequenceClassification(config(num_labels=3, pad_token_id=2)), 1005,
@@ -197,9 +203,11 @@ def decoder_steps(model, name, encoder, mask, first, layers):
     return cases
 
 
-def seq2seq_cases(model, pad):
+def seq2seq_cases(model, pad, only=None):
     cases, layers = [], len(model.get_decoder().block if hasattr(model.get_decoder(), "block") else model.get_decoder().layers)
     for i, (name, mask, first) in enumerate(seq2seq_masks()):
+        if only and name not in only:
+            continue
         ids = torch.where(mask == 1, ids_of(*mask.shape, 80 + i), pad)
         with torch.no_grad():
             hidden = model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -243,6 +251,7 @@ def t5():
                  relative_attention_num_buckets=8, relative_attention_max_distance=12, decoder_start_token_id=0)
     config = lambda **changes: transformers.T5Config(**{**sizes, **changes})
     cases = lambda model: seq2seq_cases(model, 0)
+    few = lambda model: seq2seq_cases(model, 0, FEW)
     base = lambda model: joint_cases(model.get_encoder(), ["last_hidden_state"], 0)
     tied = without("lm_head", "embed_tokens")
     # As t5-small: relu, tied and scaled head.
@@ -252,11 +261,11 @@ def t5():
     model = transformers.T5ForConditionalGeneration(config(
         feed_forward_proj="gated-gelu", tie_word_embeddings=False, num_decoder_layers=1, d_kv=8, num_heads=2))
     model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
-    write_case("t5-gated-own-head", model, 1102, cases, keep=without("embed_tokens"),
+    write_case("t5-gated-own-head", model, 1102, few, keep=without("embed_tokens"),
                config_changes={"tie_word_embeddings": False})
     # Written by transformers 5: tied and not scaled.
     write_case("t5-gated-silu-v5", transformers.T5ForConditionalGeneration(config(
-        feed_forward_proj="gated-silu", tie_word_embeddings=False)), 1103, cases, keep=tied, full_config=True,
+        feed_forward_proj="gated-silu", tie_word_embeddings=False)), 1103, few, keep=tied, full_config=True,
         dtype=torch.bfloat16)
     write_case("t5-encoder", transformers.T5EncoderModel(config(relative_attention_num_buckets=32, d_model=15)), 1104,
                lambda model: joint_cases(model, ["last_hidden_state"], 0), keep=without("shared"))
@@ -266,7 +275,7 @@ def t5():
                lambda model: joint_cases(model, ["logits"], 0), keep=without("embed_tokens"))
     model = transformers.MT5ForConditionalGeneration(transformers.MT5Config(**sizes))
     model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
-    write_case("mt5", model, 1107, cases, keep=without("embed_tokens"), config_changes={"tie_word_embeddings": False})
+    write_case("mt5", model, 1107, few, keep=without("embed_tokens"), config_changes={"tie_word_embeddings": False})
 
 
 def bart():
@@ -275,6 +284,7 @@ def bart():
                  attn_implementation="eager")
     config = lambda **changes: transformers.BartConfig(**{**sizes, **changes})
     cases = lambda model: seq2seq_cases(model, 1)
+    few = lambda model: seq2seq_cases(model, 1, FEW)
 
     def generation(model):  # a bias that is not zero shows
         model.final_logits_bias.copy_(torch.randn(1, VOCABULARY, generator=torch.Generator().manual_seed(1200)))
@@ -285,14 +295,14 @@ def bart():
                keep=without("lm_head", "embed_tokens"), also={"feature-extraction": lambda model: hidden(model.model)})
     write_case("bart-own-head", transformers.BartForConditionalGeneration(config(
         tie_word_embeddings=False, decoder_layers=1, decoder_attention_heads=4, encoder_ffn_dim=18, scale_embedding=True,
-        activation_function="relu")), 1202, cases, keep=without("final_logits_bias", "shared"), full_config=True)
+        activation_function="relu")), 1202, few, keep=without("final_logits_bias", "shared"), full_config=True)
     write_case("bart-base", transformers.BartModel(config()), 1203, hidden, keep=without("embed_tokens"), dtype=torch.float16)
     write_case("bart-cls", transformers.BartForSequenceClassification(config(num_labels=3)), 1204,
                lambda model: joint_cases(model, ["logits"], 1, end=2), keep=without("embed_tokens"))
     write_case("bart-qa", transformers.BartForQuestionAnswering(config(encoder_layers=1)), 1205,
                lambda model: joint_cases(model, ["start_logits", "end_logits"], 1), keep=without("embed_tokens"))
     config = lambda **changes: transformers.MBartConfig(**{**sizes, **changes})
-    write_case("mbart", generation(transformers.MBartForConditionalGeneration(config(scale_embedding=True))), 1206, cases,
+    write_case("mbart", generation(transformers.MBartForConditionalGeneration(config(scale_embedding=True))), 1206, few,
                keep=without("lm_head", "embed_tokens"),
                config_changes={"normalize_before": True, "add_final_layer_norm": True, "normalize_embedding": True})
     write_case("mbart-cls", transformers.MBartForSequenceClassification(config(num_labels=2)), 1207,
