@@ -58,6 +58,7 @@ int RunCommandLine(const std::vector<std::string>& words, const std::atomic<bool
   AddServe(app, context, &exit_status);
   AddDoctor(app, context, &exit_status);
   AddMirror(app, context, &exit_status);
+  AddWhy(app, context, &exit_status);
   AddVersion(app, context, &exit_status);
   AddCompletion(app, context, &exit_status);
   if (!words.empty() && words.front() == "__complete") {

@@ -27,6 +27,7 @@ void AddRun(CLI::App& app, Context& context, int* exit_status);
 void AddServe(CLI::App& app, Context& context, int* exit_status);
 void AddDoctor(CLI::App& app, Context& context, int* exit_status);
 void AddMirror(CLI::App& app, Context& context, int* exit_status);
+void AddWhy(CLI::App& app, Context& context, int* exit_status);
 void AddVersion(CLI::App& app, Context& context, int* exit_status);
 void AddCompletion(CLI::App& app, Context& context, int* exit_status);
 

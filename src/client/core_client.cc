@@ -210,10 +210,10 @@ class StreamReader {
 
 }  // namespace
 
-std::string ModelPath(const std::string& model_id) {
+std::string PercentEncode(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out = "/models/";
-  for (const char c : model_id) {
+  std::string out;
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (std::isalnum(byte) != 0 || c == '-' || c == '_' || c == '.' || c == '~') {
       out += c;
@@ -223,6 +223,8 @@ std::string ModelPath(const std::string& model_id) {
   }
   return out;
 }
+
+std::string ModelPath(const std::string& model_id) { return "/models/" + PercentEncode(model_id); }
 
 Status ErrorOfAnswer(int http_status, std::string_view body) {
   dom::parser parser;
@@ -388,5 +390,8 @@ Result<std::string> CoreClient::Health() const { return Ask("GET", "/health"); }
 Result<std::string> CoreClient::Doctor() const { return Ask("GET", "/doctor"); }
 Result<std::string> CoreClient::Plugins() const { return Ask("GET", "/plugins"); }
 Result<std::string> CoreClient::Stats() const { return Ask("GET", "/stats"); }
+Result<std::string> CoreClient::Request(const std::string& request_id) const {
+  return Ask("GET", "/requests/" + PercentEncode(request_id));
+}
 
 }  // namespace mlos::client

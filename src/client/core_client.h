@@ -99,6 +99,8 @@ class CoreClient {
   Result<std::string> Plugins() const;
   Result<std::string> Doctor() const;
   Result<std::string> Stats() const;
+  // Where the time of one of the last requests went.
+  Result<std::string> Request(const std::string& request_id) const;
 
  private:
   struct Answer {
@@ -113,6 +115,9 @@ class CoreClient {
 
   const ClientOptions options_;
 };
+
+// As one segment of a path: all but letters, digits, '-', '_', '.' and '~' as %XX.
+std::string PercentEncode(std::string_view text);
 
 // "/models/hf%2Fbert-base-uncased%40latest".
 std::string ModelPath(const std::string& model_id);

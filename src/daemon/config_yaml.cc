@@ -129,6 +129,20 @@ std::map<std::string, Setter> Keys(Config* c) {
       {"core.plugin_dirs", List(&c->plugin_dirs)},
       {"core.threads", Number(0, 1024, &c->threads)},
       {"core.max_queue", Number(1, 1'000'000, &c->max_queue)},
+      {"core.scheduler",
+       [c](const YAML::Node& node, const std::string& key) -> Status {
+         std::string name;
+         MLOS_RETURN_IF_ERROR(Read(node, key, "deadline or fifo", &name));
+         if (name != "deadline" && name != "fifo")
+           return At(node, "'core.scheduler' is '" + name + "', wanted deadline or fifo");
+         c->fifo = name == "fifo";
+         return OkStatus();
+       }},
+      {"core.max_batch", Number(1, 4096, &c->max_batch)},
+      {"core.express_slots", Number(0, 64, &c->express_slots)},
+      {"core.plan_threads", Bool(&c->plan_threads)},
+      {"core.max_sequences", Number(0, 256, &c->max_sequences)},
+      {"core.traces", Number(0, 1'000'000, &c->traces)},
       {"core.scan_at_start", Bool(&c->scan_at_start)},
       {"core.memory_budget", Text(&c->memory_budget)},
       {"core.keep_alive", KeepAlive(&c->keep_alive_ns)},

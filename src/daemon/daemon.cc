@@ -171,7 +171,15 @@ Status Daemon::OpenServer() {
   const int threads = config_.threads > 0 ? config_.threads : os::AvailableCpus();
   server_ = std::make_unique<serving::Server>(
       std::move(registry),
-      serving::ServerOptions{.threads = threads, .max_queue = config_.max_queue, .store = dirs.store});
+      serving::ServerOptions{.threads = threads,
+                             .max_queue = config_.max_queue,
+                             .fifo = config_.fifo,
+                             .express_slots = config_.express_slots,
+                             .max_batch = static_cast<uint32_t>(config_.max_batch),
+                             .plan_threads = config_.plan_threads,
+                             .max_sequences = config_.max_sequences,
+                             .traces = config_.traces,
+                             .store = dirs.store});
   pressure_ = std::make_unique<resources::PressureGuard>(
       os::MemoryPressure::Open(os::FindCgroupMemory()), *broker_, [](const std::string& who, uint64_t bytes) {
         spdlog::warn("memory is short: unloaded {}, which was idle and had {}", who, os::FormatBytes(bytes));

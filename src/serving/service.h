@@ -165,7 +165,8 @@ struct WorkerStatus {
   std::string plugin_id;
   int64_t pid = 0;  // 0: inside this process
   uint64_t restarts = 0;
-  os::SandboxReport sandbox;  // as the process itself reports it; empty inside this process, or with the sandbox off
+  os::SandboxReport
+      sandbox;  // as the process itself reports it; empty inside this process, or with the sandbox off
 };
 
 struct ServerStats {

@@ -164,14 +164,17 @@ class Decoder {
       body_.priority = ParsePriority(name);
     } else {
       std::string_view number;
-      if (cursor_.Peek() >= '0' && cursor_.Peek() <= '9') MLOS_RETURN_IF_ERROR(cursor_.ReadNumberText(&number));
+      if (cursor_.Peek() >= '0' && cursor_.Peek() <= '9')
+        MLOS_RETURN_IF_ERROR(cursor_.ReadNumberText(&number));
       constexpr std::string_view kNumbers = "01234";
       const size_t at = number.size() == 1 ? kNumbers.find(number[0]) : std::string_view::npos;
-      if (at != std::string_view::npos) body_.priority = at == 0 ? Priority::kNormal : static_cast<Priority>(at - 1);
+      if (at != std::string_view::npos)
+        body_.priority = at == 0 ? Priority::kNormal : static_cast<Priority>(at - 1);
     }
     if (body_.priority) return OkStatus();
     return InvalidArgument("'parameters.priority': " + start.DescribeNext() + " is unknown, wanted one of " +
-                           std::string(kPriorityNames) + ", or a number from 1 (realtime) to 4 (batch), 0 for normal");
+                           std::string(kPriorityNames) +
+                           ", or a number from 1 (realtime) to 4 (batch), 0 for normal");
   }
 
   Status ReadKeepAliveKey(const std::string& key) {

@@ -20,7 +20,8 @@ Result<std::optional<Priority>> ReadPriorityHeader(std::string_view value) {
   if (value.empty()) return std::optional<Priority>();
   const std::optional<Priority> priority = ParsePriority(value);
   if (!priority) {
-    return InvalidArgument("X-Priority: " + Shown(value) + " is unknown, wanted one of " + std::string(kPriorityNames));
+    return InvalidArgument("X-Priority: " + Shown(value) + " is unknown, wanted one of " +
+                           std::string(kPriorityNames));
   }
   return priority;
 }
@@ -31,7 +32,8 @@ Result<std::optional<int64_t>> ReadDeadlineHeader(std::string_view value) {
   const char* const end = value.data() + value.size();
   const auto [at, error] = std::from_chars(value.data(), end, ms);
   if (error != std::errc() || at != end || !std::isfinite(ms)) {
-    return InvalidArgument("X-Deadline-Ms: " + Shown(value) + ", wanted the milliseconds that are left, for example 250");
+    return InvalidArgument("X-Deadline-Ms: " + Shown(value) +
+                           ", wanted the milliseconds that are left, for example 250");
   }
   return std::optional<int64_t>(static_cast<int64_t>(std::clamp(ms, -1.0, kLongestMs) * 1e6));
 }

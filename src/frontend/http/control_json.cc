@@ -56,6 +56,21 @@ void WriteSummary(JsonWriter* w, const ModelStatus& model) {
   if (!model.error.empty()) w->Key("error").String(model.error);
 }
 
+void WriteRefused(JsonWriter* w, const std::array<uint64_t, serving::kRefusals>& refused) {
+  w->Key("refused").BeginObject();
+  for (size_t i = 0; i < serving::kRefusals; ++i) {
+    w->Key(serving::RefusalName(static_cast<serving::Refusal>(i))).Uint(refused[i]);
+  }
+  w->EndObject();
+}
+
+void WriteActivity(JsonWriter* w, const serving::ModelActivity& a) {
+  w->Key("queued").Uint(a.queued).Key("running").Uint(a.running).Key("executions").Uint(a.executions);
+  w->Key("p50_ms").Double(Ms(a.p50_ns)).Key("p90_ms").Double(Ms(a.p90_ns)).Key("p99_ms").Double(Ms(a.p99_ns));
+  if (a.predicts) w->Key("prediction_error").Double(a.prediction_error);
+  WriteRefused(w, a.refused);
+}
+
 }  // namespace
 
 std::string_view StateName(serving::ModelState state) {
@@ -146,6 +161,7 @@ std::string EncodeStats(const serving::ServerStats& stats, uint16_t http_port) {
   w.Key("avg_response_time_us").Double(static_cast<double>(average_ns) / 1000.0);
   w.Key("uptime_seconds").Int(stats.uptime_ns / 1'000'000'000);
   w.Key("queued").Uint(stats.queued).Key("running").Uint(stats.running);
+  WriteRefused(&w, stats.refused);
   w.Key("apis").BeginObject();
   w.Key("http").BeginObject().Key("enabled").Bool(true).Key("port").Uint(http_port).EndObject();
   w.Key("grpc").BeginObject().Key("enabled").Bool(false).Key("port").Uint(0).EndObject();
@@ -225,6 +241,7 @@ std::string EncodeModel(const ModelStatus& model) {
   if (model.interface != nullptr) WriteInterface(&w, *model.interface);
   w.Key("statistics").BeginObject();
   w.Key("requests_ok").Uint(model.requests_ok).Key("requests_failed").Uint(model.requests_failed);
+  WriteActivity(&w, model.activity);
   w.Key("load_ms")
       .Double(Ms(model.load_ns))
       .Key("registered_at")

@@ -114,8 +114,9 @@ Status ReadUrgency(const HttpRequest& http, const wire::InferBody& body, std::ch
   MLOS_ASSIGN_OR_RETURN(const std::optional<Priority> priority, ReadPriorityHeader(http.priority));
   MLOS_ASSIGN_OR_RETURN(const std::optional<int64_t> header_ns, ReadDeadlineHeader(http.deadline_ms));
   if (priority && body.priority && *priority != *body.priority) {
-    return InvalidArgument("X-Priority is '" + std::string(PriorityName(*priority)) + "', parameters.priority '" +
-                           std::string(PriorityName(*body.priority)) + "': send one of them");
+    return InvalidArgument("X-Priority is '" + std::string(PriorityName(*priority)) +
+                           "', parameters.priority '" + std::string(PriorityName(*body.priority)) +
+                           "': send one of them");
   }
   request->priority = body.priority.value_or(priority.value_or(Priority::kNormal));
   const int64_t limit_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(timeout).count();
@@ -185,7 +186,8 @@ void Infer(const std::shared_ptr<Exchange>& exchange, const ModelInterface& mode
 
 void SendStatus(Exchange& exchange, const Status& status, int64_t retry_after_ns) {
   const HttpRequest& request = exchange.request();
-  const auto seconds = static_cast<int>(std::clamp<int64_t>((retry_after_ns + 999'999'999) / 1'000'000'000, 0, 3600));
+  const auto seconds =
+      static_cast<int>(std::clamp<int64_t>((retry_after_ns + 999'999'999) / 1'000'000'000, 0, 3600));
   exchange.Send({.status = HttpStatusOf(status.code()),
                  .body = wire::EncodeError(status, request.target.model_id, request.request_id),
                  .retry_after_s = seconds});

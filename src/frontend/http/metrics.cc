@@ -22,13 +22,60 @@ MetricFamily Single(std::string name, std::string help, MetricType type, double 
   return family;
 }
 
-void AppendModels(serving::Service& service, std::vector<MetricFamily>* out) {
+// What waits, runs, was refused, and how long answers took lately.
+void AppendActivity(const std::vector<serving::ModelStatus>& models, std::vector<MetricFamily>* out) {
+  MetricFamily latency{"mlos_model_latency_seconds",
+                       "Admission to answer, quantiles of the last answers of a model",
+                       MetricType::Gauge,
+                       {}};
+  MetricFamily queued{"mlos_model_requests_queued", "Requests of a model that wait", MetricType::Gauge, {}};
+  MetricFamily running{"mlos_model_requests_running", "Requests of a model under way", MetricType::Gauge, {}};
+  MetricFamily refused{"mlos_model_requests_refused_total",
+                       "Requests of a model that were not run, by reason",
+                       MetricType::Counter,
+                       {}};
+  MetricFamily executions{"mlos_model_executions_total",
+                          "Runs of the engine; fewer than requests when batched",
+                          MetricType::Counter,
+                          {}};
+  MetricFamily error{"mlos_model_prediction_error_ratio",
+                     "Median of |predicted - true| / true of the last executions of a model",
+                     MetricType::Gauge,
+                     {}};
+  for (const serving::ModelStatus& model : models) {
+    const auto add = [&](MetricFamily* family, double value, const char* name = nullptr,
+                         std::string_view label = {}) {
+      ClientMetric metric;
+      metric.label = {{"model", model.id}};
+      if (name != nullptr) metric.label.push_back({name, std::string(label)});
+      (family->type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+      family->metric.push_back(std::move(metric));
+    };
+    const serving::ModelActivity& a = model.activity;
+    add(&latency, Seconds(a.p50_ns), "quantile", "0.5");
+    add(&latency, Seconds(a.p90_ns), "quantile", "0.9");
+    add(&latency, Seconds(a.p99_ns), "quantile", "0.99");
+    add(&queued, static_cast<double>(a.queued));
+    add(&running, static_cast<double>(a.running));
+    for (size_t i = 0; i < serving::kRefusals; ++i) {
+      add(&refused, static_cast<double>(a.refused[i]), "reason",
+          serving::RefusalName(static_cast<serving::Refusal>(i)));
+    }
+    add(&executions, static_cast<double>(a.executions));
+    if (a.predicts) add(&error, a.prediction_error);
+  }
+  for (MetricFamily* family : {&latency, &queued, &running, &refused, &executions, &error}) {
+    if (!family->metric.empty()) out->push_back(std::move(*family));
+  }
+}
+
+void AppendModels(const std::vector<serving::ModelStatus>& models, std::vector<MetricFamily>* out) {
   MetricFamily requests{
       "mlos_model_requests_total", "Answered inferences of a model", MetricType::Counter, {}};
   MetricFamily ready{"mlos_model_ready", "1 when the model is loaded and answers", MetricType::Gauge, {}};
   MetricFamily load{
       "mlos_model_load_seconds", "How long the last load of the model took", MetricType::Gauge, {}};
-  for (const serving::ModelStatus& model : service.ListModels()) {
+  for (const serving::ModelStatus& model : models) {
     const auto add = [&](MetricFamily* family, double value, const char* outcome) {
       ClientMetric metric;
       metric.label = {{"model", model.id}};
@@ -144,7 +191,9 @@ std::string HttpMetrics::Render(serving::Service& service) const {
                             Seconds(stats.uptime_ns)));
   families.push_back(
       Single("mlos_ready", "1 while requests are accepted", MetricType::Gauge, service.Ready() ? 1 : 0));
-  AppendModels(service, &families);
+  const std::vector<serving::ModelStatus> models = service.ListModels();
+  AppendModels(models, &families);
+  AppendActivity(models, &families);
   AppendMemory(service, &families);
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, families);

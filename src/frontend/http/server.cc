@@ -40,7 +40,9 @@ class HttpServerImpl final : public HttpServer {
     shared_->config = config;
     shared_->server_field = "mlos-core/" + config.version;
     shared_->handler = &routes_;
-    shared_->record_trace = [&service](std::unique_ptr<Trace> trace) { service.RecordTrace(std::move(trace)); };
+    shared_->record_trace = [&service](std::unique_ptr<Trace> trace) {
+      service.RecordTrace(std::move(trace));
+    };
     for (int i = 0; i < ChooseIoThreads(config.io_threads); ++i)
       loops_.push_back(std::make_shared<IoLoop>(ChooseTick(config.limits)));
   }

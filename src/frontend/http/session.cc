@@ -359,7 +359,8 @@ void Session::WriteAnswer(const HttpResponse& response, std::string body) {
                       .content_type = body.empty() ? std::string_view() : response.content_type,
                       .content_length = static_cast<int64_t>(body.size()),
                       .request_id = request_.request_id,
-                      .retry_after_s = response.retry_after_s > 0 ? response.retry_after_s : RetryAfterSeconds(response.status),
+                      .retry_after_s = response.retry_after_s > 0 ? response.retry_after_s
+                                                                  : RetryAfterSeconds(response.status),
                       .allow = methods ? RouteMethods(request_.target.route) : std::string_view(),
                       .cors_origin = shared_.config.cors_origin,
                       .server = shared_.server_field},

@@ -158,7 +158,7 @@ class Session final : public Exchange, public std::enable_shared_from_this<Sessi
   size_t written_ = 0;
   bool write_armed_ = false;
   uint64_t stream_bytes_ = 0;
-  std::unique_ptr<Trace> trace_;                         // of the request in work
+  std::unique_ptr<Trace> trace_;                        // of the request in work
   std::vector<std::unique_ptr<Trace>> out_traces_;      // of the answers in out_
   std::vector<std::unique_ptr<Trace>> writing_traces_;  // of those in writing_
 

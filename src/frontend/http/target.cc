@@ -110,7 +110,8 @@ Target ParseTarget(std::string_view target) {
     if (id && !id->empty()) {
       out.request_id = std::move(*id);
     } else {
-      out.error = "the request id in the path is missing, not well percent-encoded, or holds a control character";
+      out.error =
+          "the request id in the path is missing, not well percent-encoded, or holds a control character";
     }
     return out;
   }

@@ -112,6 +112,16 @@ class FakeService final : public Service {
     MutexLock lock(mu_);
     return ready_;
   }
+  void RecordTrace(std::unique_ptr<Trace> trace) override {
+    MutexLock lock(mu_);
+    traces_[trace->request_id] = *trace;
+  }
+  Result<Trace> FindTrace(const std::string& request_id) override {
+    MutexLock lock(mu_);
+    const auto it = traces_.find(request_id);
+    if (it == traces_.end()) return NotFound("request '" + request_id + "' is not remembered");
+    return it->second;
+  }
 
   Result<ModelStatus> RegisterModel(const RegisterRequest& request) override {
     std::function<Result<ModelStatus>(const RegisterRequest&)> fn;
@@ -172,6 +182,7 @@ class FakeService final : public Service {
   std::function<void(const std::string&, DescribeCallback)> describe_ MLOS_GUARDED_BY(mu_);
   std::function<Result<ModelStatus>(const RegisterRequest&)> register_ MLOS_GUARDED_BY(mu_);
   ServerStats stats_ MLOS_GUARDED_BY(mu_);
+  std::map<std::string, Trace> traces_ MLOS_GUARDED_BY(mu_);
   std::vector<WorkerStatus> workers_ MLOS_GUARDED_BY(mu_);
   bool ready_ MLOS_GUARDED_BY(mu_) = true;
 };
