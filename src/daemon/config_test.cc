@@ -33,7 +33,8 @@ TEST(ConfigTest, ReadsEveryDocumentedKey) {
       "api: {http: {enabled: true, hosts: [0.0.0.0], port: 9000, unix_socket: /run/x, cors_origin: '*', "
       "io_threads: 3},\n"
       "      grpc: {enabled: false}, ipc: {enabled: false}}\n"
-      "core: {home: /h, plugin_dirs: [/p], threads: 2, max_queue: 7, scan_at_start: true, memory_budget: 80%,\n"
+      "core: {home: /h, plugin_dirs: [/p], threads: 2, max_queue: 7, scan_at_start: true, memory_budget: "
+      "80%,\n"
       "       keep_alive: 1h, load_timeout_ms: 9, preload: [hf/x]}\n"
       "limits: {max_body_mb: 5, request_timeout_ms: 100, drain_timeout_ms: 200}\n"
       "logging: {level: debug, file: /l}\n"
@@ -71,9 +72,10 @@ TEST(ConfigTest, ErrorsNameTheLineAndTheKey) {
             "config line 3: 'api.http.port' wants a whole number");
   EXPECT_EQ(ApplyYaml("api:\n  http:\n    port: 70000\n", &c).message(),
             "config line 3: 'api.http.port' is 70000, wanted 0..65535");
-  EXPECT_THAT(ApplyYaml("core:\n  thread: 2\n", &c).message(),
-              testing::AllOf(testing::StartsWith("config line 2: unknown key 'core.thread'; known here: home, "),
-                             testing::EndsWith(", threads")));
+  EXPECT_THAT(
+      ApplyYaml("core:\n  thread: 2\n", &c).message(),
+      testing::AllOf(testing::StartsWith("config line 2: unknown key 'core.thread'; known here: home, "),
+                     testing::EndsWith(", threads")));
   EXPECT_THAT(ApplyYaml("core:\n  keep_alive: soon\n", &c).message(),
               testing::StartsWith("config line 2: 'core.keep_alive': 'soon' is no keep-alive"));
   EXPECT_EQ(ApplyYaml("core: 3\n", &c).message().substr(0, 34), "config line 1: 'core' wants keys: ");
@@ -129,6 +131,24 @@ TEST(ConfigTest, WorkersHaveSettingsOfTheirOwn) {
   EXPECT_TRUE(ApplyYaml("workers:\n  sandbox: off\n", &config).ok());
   EXPECT_EQ(config.worker_sandbox, "off");
   EXPECT_EQ(ApplyYaml("workers:\n  sandbox: perhaps\n", &config).code(), Code::kInvalidArgument);
+}
+
+TEST(ConfigTest, ReadsTheSchedulersSettings) {
+  Config c;
+  ASSERT_TRUE(
+      ApplyYaml(
+          "core: {scheduler: fifo, max_batch: 1, express_slots: 0, plan_threads: false, max_sequences: 2,\n"
+          "       traces: 10}\n",
+          &c)
+          .ok());
+  EXPECT_TRUE(c.fifo);
+  EXPECT_EQ(c.max_batch, 1);
+  EXPECT_EQ(c.express_slots, 0);
+  EXPECT_FALSE(c.plan_threads);
+  EXPECT_EQ(c.max_sequences, 2);
+  EXPECT_EQ(c.traces, 10u);
+  EXPECT_EQ(ApplyYaml("core: {scheduler: lottery}\n", &c).message(),
+            "config line 1: 'core.scheduler' is 'lottery', wanted deadline or fifo");
 }
 
 }  // namespace

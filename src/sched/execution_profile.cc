@@ -134,7 +134,8 @@ Estimate ExecutionProfile::Derive(const RunSize& size, uint32_t threads) const {
 
 bool ExecutionProfile::ProbeDue(bool known) {
   MutexLock lock(mu_);
-  return ++opportunities_ % (known ? kProbeKnownEvery : kProbeUnknownEvery) == 0;
+  // Counted apart: an opportunity of one kind that regularly follows one of the other would take its turn each time.
+  return known ? ++known_opportunities_ % kProbeKnownEvery == 0 : ++opportunities_ % kProbeUnknownEvery == 0;
 }
 
 std::optional<uint64_t> ExecutionProfile::ThreadProbeDue() {

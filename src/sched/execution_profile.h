@@ -70,6 +70,7 @@ class ExecutionProfile {
   uint64_t predictions_ MLOS_GUARDED_BY(mu_) = 0;
   uint64_t runs_ MLOS_GUARDED_BY(mu_) = 0;
   uint64_t opportunities_ MLOS_GUARDED_BY(mu_) = 0;
+  uint64_t known_opportunities_ MLOS_GUARDED_BY(mu_) = 0;
   uint64_t thread_opportunities_ MLOS_GUARDED_BY(mu_) = 0;
 };
 

@@ -34,7 +34,7 @@ class Planner {
     Consider(1, false);
     if (CanBatch()) {
       for (size_t n = 2; n <= mine_; n = Next(n)) Consider(n, false);
-      if (best_.members == 1) Probe();
+      Probe();
     }
     if (best_.members == 1) ProbeThreads();
     return best_;
@@ -121,7 +121,7 @@ class Planner {
   // Tries the smallest batch that is not known yet, while the known ones get better; now and then the largest.
   void Probe() {
     if (best_.estimate.p50_ns == 0 || best_.threads != 1) return;
-    double per_row_ns = static_cast<double>(best_.estimate.p50_ns) / Rows(1);
+    double per_row_ns = static_cast<double>(Predict(1, 1).p50_ns) / Rows(1);
     int disappointments = 0;
     size_t unknown = 0;
     size_t largest = 0;

@@ -102,6 +102,20 @@ TEST_F(PlanTest, ABatchThatWasNotMeasuredIsOnlyFormedToLearn) {
   EXPECT_LE(probes, 100);
 }
 
+TEST_F(PlanTest, WhileBatchesGetBetterLargerOnesAreTried) {
+  const auto run_ns = [](size_t rows) { return static_cast<int64_t>(5 + rows) * kMs; };
+  Learn(1, 1, run_ns(1));
+  size_t largest = 0;
+  for (int i = 0; i < 200; ++i) {
+    const Plan plan = Choose(8, 4);
+    largest = std::max(largest, plan.members);
+    profile_.Observe({16, static_cast<uint32_t>(plan.members)}, static_cast<uint32_t>(plan.threads),
+                     run_ns(plan.members));
+  }
+  EXPECT_GE(largest, 4u) << "more would not be done sooner with four slots free";
+  EXPECT_GE(Choose(32, 4).members, 4u);
+}
+
 TEST_F(PlanTest, ABatchThatDoesNotPayIsFormedHardlyEver) {
   Learn(1, 1, 50 * kMs);
   Learn(2, 1, 100 * kMs);

@@ -69,12 +69,6 @@ std::string_view ModelStateName(ModelState state) {
   return "unknown";
 }
 
-std::string_view RefusalName(Refusal refusal) {
-  static constexpr std::array<std::string_view, kRefusals> kNames = {"queue_full", "too_late",  "too_short",
-                                                                     "expired",    "cancelled", "not_ready"};
-  return refusal < Refusal::kCount ? kNames[static_cast<size_t>(refusal)] : "unknown";
-}
-
 Server::Server(std::unique_ptr<model::Registry> registry, const ServerOptions& options, Clock& clock)
     : options_(options),
       clock_(clock),

@@ -48,7 +48,12 @@ enum class Refusal {
   kCount,
 };
 inline constexpr size_t kRefusals = static_cast<size_t>(Refusal::kCount);
-std::string_view RefusalName(Refusal refusal);  // "queue_full", "too_late", ...
+// "queue_full", "too_late", ... Inline, because front ends see this header alone.
+inline std::string_view RefusalName(Refusal refusal) {
+  constexpr std::array<std::string_view, kRefusals> kNames = {"queue_full", "too_late",  "too_short",
+                                                              "expired",    "cancelled", "not_ready"};
+  return refusal < Refusal::kCount ? kNames[static_cast<size_t>(refusal)] : "unknown";
+}
 
 // What a model is doing and how fast it was lately.
 struct ModelActivity {
