@@ -72,14 +72,12 @@ class Planner {
     return fits(input_.others_slack_ns);
   }
 
-  // Time until the group's share is done when all its executions run like this.
+  // Time until the group's share is done when all its executions run like this. Not rounded up to whole waves: under load more will have
+  // come by then, and what counts is the rate.
   double Makespan(size_t members, int threads, int64_t run_ns) const {
     const size_t side_by_side = static_cast<size_t>(std::max(free_ / threads, 1));
-    const size_t runs = (mine_ + members - 1) / members;
-    const size_t waves = (runs + side_by_side - 1) / side_by_side;
-    // The last wave may be small; counted in part, so that a leftover does not decide.
-    const double exact = static_cast<double>(mine_) / static_cast<double>(members * side_by_side);
-    return (0.5 * static_cast<double>(waves) + 0.5 * std::max(exact, 1.0)) * static_cast<double>(run_ns);
+    const double waves = static_cast<double>(mine_) / static_cast<double>(members * side_by_side);
+    return std::max(waves, 1.0) * static_cast<double>(run_ns);
   }
 
   void Consider(size_t members, bool probe) {

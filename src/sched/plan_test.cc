@@ -53,6 +53,7 @@ TEST_F(PlanTest, OneThatWaitsGetsAllThreadsFourThatWaitGetOneEach) {
   EXPECT_EQ(Choose(4, 4, 0, 0, 1).threads, 1);
   EXPECT_EQ(Choose(2, 4, 0, 0, 1).threads, 2);
   EXPECT_EQ(Choose(1, 4, 3).threads, 1) << "the other three are of other models";
+  EXPECT_EQ(Choose(5, 4, 0, 0, 1).threads, 1) << "one too many is no reason to take turns";
 }
 
 TEST_F(PlanTest, NeverMoreThreadsThanFreeSlots) {

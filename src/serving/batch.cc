@@ -79,7 +79,8 @@ BatchKey BatchKeyOf(const ModelInterface& model, const Request& request, uint64_
   return out;
 }
 
-Result<std::vector<NamedTensor>> JoinInputs(std::span<const Request* const> requests) {
+Result<std::vector<NamedTensor>> JoinInputs(std::span<const Request* const> requests,
+                                            const std::shared_ptr<TensorArena>& arena) {
   std::vector<NamedTensor> out;
   const std::vector<NamedTensor>& first = requests.front()->inputs;
   for (size_t i = 0; i < first.size(); ++i) {
@@ -91,7 +92,7 @@ Result<std::vector<NamedTensor>> JoinInputs(std::span<const Request* const> requ
       if (!same) return Internal("requests that differ were batched");
       shape[0] += request->inputs[i].tensor.shape()[0];
     }
-    MLOS_ASSIGN_OR_RETURN(Tensor joined, Tensor::Allocate(first[i].tensor.dtype(), std::move(shape)));
+    MLOS_ASSIGN_OR_RETURN(Tensor joined, Tensor::Allocate(first[i].tensor.dtype(), std::move(shape), arena));
     std::byte* at = joined.data().data();
     for (const Request* request : requests) {
       const std::span<const std::byte> bytes = request->inputs[i].tensor.data();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -23,8 +24,10 @@ struct BatchKey {
 BatchKey BatchKeyOf(const ModelInterface& model, const Request& request, uint64_t salt);
 
 // One set of inputs out of those of `requests`, put together along dimension 0, in order. Fails when they differ in names, order,
-// dtypes or other dimensions, which their keys said they do not.
-Result<std::vector<NamedTensor>> JoinInputs(std::span<const Request* const> requests);
+// dtypes or other dimensions, which their keys said they do not. Allocated in `arena`, where the model reads in place, when it is
+// not null.
+Result<std::vector<NamedTensor>> JoinInputs(std::span<const Request* const> requests,
+                                            const std::shared_ptr<TensorArena>& arena = nullptr);
 
 // The outputs of each request: rows[i] rows of every output, one after another. kInternal when an output does not have as many rows
 // as the inputs had: then the model is none that can be batched.

@@ -30,7 +30,7 @@ Result<Request> BatchRun::Join() {
   std::vector<const Request*> requests;
   for (const auto& member : members_) requests.push_back(&member->request_);
   Request out;
-  MLOS_ASSIGN_OR_RETURN(out.inputs, JoinInputs(requests));
+  MLOS_ASSIGN_OR_RETURN(out.inputs, JoinInputs(requests, members_.front()->model_->interface->input_arena));
   const Request& first = *requests.front();
   out.model_id = first.model_id;
   out.request_id = first.request_id;

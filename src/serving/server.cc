@@ -149,25 +149,25 @@ void Server::Infer(Request request, std::unique_ptr<ResponseSink> sink) {
     Request request;
     std::unique_ptr<ResponseSink> sink;
   };
-  model::AcquireOptions acquire{.deadline_ns = request.deadline_ns,
-                                .cancel = request.cancel,
-                                .keep_alive_ns = request.keep_alive_ns};
+  model::AcquireOptions acquire{
+      .deadline_ns = request.deadline_ns, .cancel = request.cancel, .keep_alive_ns = request.keep_alive_ns};
   const std::string model_id = request.model_id;
   auto waiting = std::make_shared<Waiting>(Waiting{std::move(request), std::move(sink)});
-  registry_->Acquire(
-      model_id, std::move(acquire),
-      [this, waiting, admitted_ns](Result<model::Handle> loaded, int64_t retry_after_ns) {
-        if (waiting->request.trace != nullptr)
-          waiting->request.trace->Mark(Stage::kLoad, clock_.MonotonicNs());
-        if (loaded.ok()) {
-          return Admit(std::move(*loaded), std::move(waiting->request), std::move(waiting->sink), admitted_ns);
-        }
-        const Refusal refusal = loaded.status().code() == Code::kDeadlineExceeded ? Refusal::kExpired
-                                : loaded.status().code() == Code::kCancelled      ? Refusal::kCancelled
-                                                                                  : Refusal::kNotReady;
-        Refuse(std::move(waiting->request), std::move(waiting->sink), loaded.status(), refusal, admitted_ns,
-               retry_after_ns);
-      });
+  registry_->Acquire(model_id, std::move(acquire),
+                     [this, waiting, admitted_ns](Result<model::Handle> loaded, int64_t retry_after_ns) {
+                       if (waiting->request.trace != nullptr)
+                         waiting->request.trace->Mark(Stage::kLoad, clock_.MonotonicNs());
+                       if (loaded.ok()) {
+                         return Admit(std::move(*loaded), std::move(waiting->request),
+                                      std::move(waiting->sink), admitted_ns);
+                       }
+                       const Refusal refusal =
+                           loaded.status().code() == Code::kDeadlineExceeded ? Refusal::kExpired
+                           : loaded.status().code() == Code::kCancelled      ? Refusal::kCancelled
+                                                                             : Refusal::kNotReady;
+                       Refuse(std::move(waiting->request), std::move(waiting->sink), loaded.status(), refusal,
+                              admitted_ns, retry_after_ns);
+                     });
 }
 
 void Server::Prepare(model::LoadedModel& model) {

@@ -95,9 +95,9 @@ struct ModelStatus {
   uint32_t users = 0;          // requests that hold it
   uint64_t waiters = 0;        // requests that wait for it to be loaded
   std::string waits_for;       // kWaiting: who has the memory
-  int64_t predicted_wait_ns = -1;     // kWaiting; -1 = not known
-  uint64_t lease_private_bytes = 0;   // reserved for it; 0 = not loaded
-  uint64_t lease_shared_bytes = 0;    // of the files that it maps
+  int64_t predicted_wait_ns = -1;    // kWaiting; -1 = not known
+  uint64_t lease_private_bytes = 0;  // reserved for it; 0 = not loaded
+  uint64_t lease_shared_bytes = 0;   // of the files that it maps
   uint64_t loads = 0;
   uint64_t unloads = 0;
   std::string note;  // of RegisterModel: what was unusual
