@@ -17,6 +17,7 @@ constexpr double kThreadsExponent = 0.7;
 constexpr uint64_t kProbeUnknownEvery = 3;
 constexpr uint64_t kProbeKnownEvery = 256;
 constexpr uint64_t kProbeThreadsEvery = 128;
+constexpr uint64_t kDoubtEvery = 8;
 
 // Key: size bucket (10 bits), row bucket (8 bits), threads (10 bits).
 constexpr uint32_t SizeOf(uint32_t key) { return key >> 18; }
@@ -136,6 +137,11 @@ bool ExecutionProfile::ProbeDue(bool known) {
   MutexLock lock(mu_);
   // Counted apart: an opportunity of one kind that regularly follows one of the other would take its turn each time.
   return known ? ++known_opportunities_ % kProbeKnownEvery == 0 : ++opportunities_ % kProbeUnknownEvery == 0;
+}
+
+bool ExecutionProfile::DoubtDue() {
+  MutexLock lock(mu_);
+  return ++doubts_ % kDoubtEvery == 0;
 }
 
 std::optional<uint64_t> ExecutionProfile::ThreadProbeDue() {

@@ -35,7 +35,10 @@ class ExecutionProfile {
   // Whether a batch should be tried although the profile does not favour it: now and then, more often while it is not known.
   // Every call counts as an opportunity.
   bool ProbeDue(bool known);
-  // The same for another thread count; the number of the probe, to take turns by.
+  // Whether a task that would be refused, because it is predicted to take longer than it may, should run all the same: every
+  // eighth, so that a prediction that has become wrong does not refuse for ever.
+  bool DoubtDue();
+  // Whether another thread count should be tried; the number of the probe, to take turns by.
   std::optional<uint64_t> ThreadProbeDue();
 
   // Median of |predicted - true| / true over the last runs of trusted cells; 0 when there were none.
@@ -71,6 +74,7 @@ class ExecutionProfile {
   uint64_t runs_ MLOS_GUARDED_BY(mu_) = 0;
   uint64_t opportunities_ MLOS_GUARDED_BY(mu_) = 0;
   uint64_t known_opportunities_ MLOS_GUARDED_BY(mu_) = 0;
+  uint64_t doubts_ MLOS_GUARDED_BY(mu_) = 0;
   uint64_t thread_opportunities_ MLOS_GUARDED_BY(mu_) = 0;
 };
 

@@ -101,7 +101,7 @@ int64_t Scheduler::WaitNs(int64_t now_ns) const {
 
 Admission Scheduler::Add(uint64_t id, const TaskInfo& task, int64_t now_ns) {
   Admission out{.queued = queue_.size(), .busy_slots = busy_ + express_busy_};
-  const Waiting waiting = Describe(id, task, now_ns);
+  Waiting waiting = Describe(id, task, now_ns);
   if (task.deadline_ns > 0 && task.deadline_ns <= now_ns) {
     out.refusal = Refusal::kPast;
     return out;
@@ -115,6 +115,11 @@ Admission Scheduler::Add(uint64_t id, const TaskInfo& task, int64_t now_ns) {
     return out;
   }
   out.refusal = Judge(waiting, key, now_ns, &out.wait_ns);
+  // A prediction that refuses everything would never be proved wrong.
+  if (out.refusal == Refusal::kTooShort && task.profile != nullptr && task.profile->DoubtDue()) {
+    out.refusal = Refusal::kNone;
+    if (waiting.latest_ns > 0) waiting.latest_ns = task.deadline_ns;
+  }
   if (out.refusal != Refusal::kNone) return out;
   if (full) {
     out.displaced = std::prev(queue_.end())->second.id;
@@ -129,6 +134,8 @@ Refusal Scheduler::Judge(const Waiting& waiting, const Key& key, int64_t now_ns,
   if (options_.admission == AdmissionRule::kNone || deadline_ns == 0 || waiting.run_ns == 0)
     return Refusal::kNone;
   if (now_ns + waiting.run_ns > deadline_ns) return Refusal::kTooShort;
+  // Nothing to wait for: that it is more likely on time than not is enough.
+  if (queue_.empty() && busy_ < options_.slots) return Refusal::kNone;
   // Behind what is ordered before it; looked at only as far as it takes to see that this is too much.
   int64_t work_ns = RunningWorkNs(now_ns);
   const int64_t budget_ns = deadline_ns - waiting.bound_ns;
@@ -138,7 +145,6 @@ Refusal Scheduler::Judge(const Waiting& waiting, const Key& key, int64_t now_ns,
     if (now_ns + work_ns / options_.slots > budget_ns) break;
   }
   *wait_ns = std::max(work_ns / options_.slots, free_at_ns - now_ns);
-  if (queue_.empty() && busy_ < options_.slots) *wait_ns = 0;
   if (now_ns + *wait_ns <= budget_ns) return Refusal::kNone;
   if (express_busy_ < options_.express_slots && FitsExpress(waiting, now_ns)) return Refusal::kNone;
   if (options_.admission == AdmissionRule::kStrict || free_at_ns > budget_ns) return Refusal::kNoTime;

@@ -72,6 +72,29 @@ TEST_F(SchedulerTest, RefusesADeadlineThatIsPastOrTooShort) {
   EXPECT_EQ(Add(s, 3, &long_, 100 * kMs).refusal, Refusal::kNone);
 }
 
+TEST_F(SchedulerTest, AnIdleMachineRefusesNothingForItsSlowestRuns) {
+  ExecutionProfile jittery;
+  for (int i = 0; i < 32; ++i) jittery.Observe({}, 1, i % 4 == 0 ? 200 * kMs : 10 * kMs);
+  Scheduler s({.slots = 1});
+  EXPECT_EQ(Add(s, 1, &jittery, 60 * kMs).refusal, Refusal::kNone);
+}
+
+TEST_F(SchedulerTest, APredictionThatRefusesEverythingIsPutToTheTest) {
+  ExecutionProfile wrong;
+  Learn(&wrong, 500 * kMs);
+  Scheduler s({.slots = 1});
+  int started = 0;
+  for (uint64_t id = 1; id <= 400; ++id) {
+    Add(s, id, &wrong, 60 * kMs);
+    for (Decision d = Next(s); d.kind == Decision::Kind::kStart; d = Next(s)) {
+      ++started;
+      now_ += 10 * kMs;
+      if (s.Finish(d.execution, now_)) wrong.Observe({}, 1, 10 * kMs);
+    }
+  }
+  EXPECT_GT(started, 200) << "it never learnt that the model has become fast";
+}
+
 TEST_F(SchedulerTest, RefusesADeadlineThatTheQueueBreaksAndSaysTheWait) {
   Scheduler s({.slots = 1, .express_slots = 0});
   for (uint64_t id = 1; id <= 4; ++id) Add(s, id, &long_, 0, TaskClass::kHigh);
