@@ -275,7 +275,7 @@ TEST_F(ConvertGgufTest, AnInstallMakesAPackageThatIsExecutedAsGguf) {
 
 TEST_F(ConvertGgufTest, RefusesQuantisationOfOnnx) {
   EXPECT_EQ(Axon({"convert", Checkpoint("albert-mlm"), "--quantize", "q8_0"}), 2);
-  EXPECT_THAT(err_, HasSubstr("--quantize is for GGUF"));
+  EXPECT_THAT(err_, HasSubstr("is for GGUF; this becomes ONNX, which knows int8"));
 }
 
 TEST_F(ConvertGgufTest, QuantisesByTheProgramBesideIt) {

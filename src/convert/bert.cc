@@ -49,7 +49,8 @@ void Answer(GraphBuilder& g, TextModel& m, Head head) {
 std::vector<IgnoreRule> Ignored(const TextModel& m, Head head) {
   std::vector<IgnoreRule> rules = UnusedHeads(m, head, {"cls.predictions."});
   for (IgnoreRule rule : {
-           IgnoreRule{m.Base("pooler."), "", "the task's output does not use the pooler"},
+           IgnoreTensor(m.Base("pooler.dense.weight"), "the task's output does not use the pooler"),
+           IgnoreTensor(m.Base("pooler.dense.bias"), "the task's output does not use the pooler"),
            {m.Of("cls.seq_relationship."), "", "next-sentence head, not part of the task"},
            {m.Of("cls.predictions.decoder."), "", "the same as the tensor it is tied to"},
            {m.Of("cls.predictions.bias"), "", "the decoder has a bias of its own"},

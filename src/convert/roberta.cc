@@ -78,7 +78,8 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context, int64_t 
   BuildEncoder(g, model, sizes.pad);
   if (!context.encoder_only) Answer(g, model, context.head);
   std::vector<IgnoreRule> ignore = UnusedHeads(model, context.head, {"lm_head."});
-  ignore.push_back({model.Base("pooler."), "", "the task's output does not use the pooler"});
+  for (const char* tensor : {"pooler.dense.weight", "pooler.dense.bias"})
+    ignore.push_back(IgnoreTensor(model.Base(tensor), "the task's output does not use the pooler"));
   ignore.push_back({model.Of("lm_head.decoder."), "", "the same as the tensor it is tied to"});
   ignore.push_back({model.Of("lm_head.bias"), "", "the decoder has a bias of its own"});
   return BuildResult{model.encoder(), std::move(ignore),

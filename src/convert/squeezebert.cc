@@ -138,7 +138,8 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   BuildEncoder(g, model, groups);
   if (!context.encoder_only) Answer(g, model, context.head);
   std::vector<IgnoreRule> ignore = UnusedHeads(model, context.head, {"cls.predictions."});
-  ignore.push_back({model.Base("pooler."), "", "the task's output does not use the pooler"});
+  for (const char* tensor : {"pooler.dense.weight", "pooler.dense.bias"})
+    ignore.push_back(IgnoreTensor(model.Base(tensor), "the task's output does not use the pooler"));
   ignore.push_back({model.Of("cls.seq_relationship."), "", "next-sentence head, not part of the task"});
   ignore.push_back({model.Of("cls.predictions.decoder."), "", "the same as the tensor it is tied to"});
   ignore.push_back(IgnoreTensor(model.Of("cls.predictions.bias"), "the decoder has a bias of its own"));
