@@ -11,9 +11,8 @@ namespace mlos::axon {
 namespace {
 
 bool TakesModel(const std::string& verb) {
-  static const std::set<std::string> kVerbs = {"info",     "verify",     "uninstall",
-                                               "register", "unregister", "run",
-                                               "load",     "stop",       "versions"};
+  static const std::set<std::string> kVerbs = {"info", "verify", "uninstall", "register", "unregister",
+                                               "run",  "load",   "stop",      "versions"};
   return kVerbs.count(verb) != 0;
 }
 

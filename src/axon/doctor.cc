@@ -29,7 +29,8 @@ std::vector<fs::path> PluginDirs() {
     }
     return dirs;
   }
-  if (const auto program = os::ExecutablePath(); program.ok()) dirs.push_back(program->parent_path() / "plugins");
+  if (const auto program = os::ExecutablePath(); program.ok())
+    dirs.push_back(program->parent_path() / "plugins");
   dirs.emplace_back(kSystemPluginDir);
   return dirs;
 }
@@ -42,8 +43,10 @@ Findings Examine(const Context& context) {
   Findings all;
   // First: it needs a process with one thread.
   Findings sandbox = CheckSandbox(os::ProbeSandbox());
-  Findings plugins = CheckPlugins(PluginDirs(), [](const fs::path& library) { return os::TryLibrary(library, kPluginEntry); });
-  Append(CheckMachine(os::ReadMachineFacts(), os::ReadMachineMemory(), os::FindCgroupMemory(), os::RealtimePermitted()),
+  Findings plugins = CheckPlugins(
+      PluginDirs(), [](const fs::path& library) { return os::TryLibrary(library, kPluginEntry); });
+  Append(CheckMachine(os::ReadMachineFacts(), os::ReadMachineMemory(), os::FindCgroupMemory(),
+                      os::RealtimePermitted()),
          &all);
   Append(std::move(sandbox), &all);
   const auto dirs = os::ResolveDirectories();
@@ -85,7 +88,8 @@ std::string AsJson(const Findings& findings) {
 std::string AsTable(const Findings& findings) {
   std::vector<std::vector<std::string>> rows = {{"CHECK", "STATE", "FOUND"}};
   for (const Finding& finding : findings) {
-    rows.push_back({finding.group + "/" + finding.check, std::string(VerdictName(finding.verdict)), Plain(finding.found)});
+    rows.push_back({finding.group + "/" + finding.check, std::string(VerdictName(finding.verdict)),
+                    Plain(finding.found)});
     if (!finding.advice.empty()) rows.push_back({"", "", "-> " + Plain(finding.advice)});
   }
   return Table(rows) + Plural(Count(findings, Verdict::kFail), "failure") + ", " +
@@ -95,7 +99,8 @@ std::string AsTable(const Findings& findings) {
 }  // namespace
 
 void AddDoctor(CLI::App& app, Context& context, int* exit_status) {
-  CLI::App* verb = app.add_subcommand("doctor", "Say what is in force on this machine, what is missing and what to do");
+  CLI::App* verb =
+      app.add_subcommand("doctor", "Say what is in force on this machine, what is missing and what to do");
   auto json = std::make_shared<bool>(false);
   verb->add_flag("--json", *json, "print JSON");
   verb->callback([&context, json, exit_status] {

@@ -33,7 +33,8 @@ Finding CheckCpu(const os::MachineFacts& facts) {
   };
   if (facts.architecture == "x86_64" && !has("avx2")) {
     finding.verdict = Verdict::kWarn;
-    finding.advice = "without AVX2 the engines run several times slower; in a virtual machine pass the host's CPU through";
+    finding.advice =
+        "without AVX2 the engines run several times slower; in a virtual machine pass the host's CPU through";
   }
   return finding;
 }
@@ -43,7 +44,8 @@ Finding CheckMemory(const Result<os::MachineMemory>& memory) {
     return {"machine", "memory", Verdict::kWarn, memory.status().message(), "mount /proc"};
   }
   Finding finding{"machine", "memory", Verdict::kOk,
-                  os::FormatBytes(memory->total) + ", " + os::FormatBytes(memory->available) + " available", ""};
+                  os::FormatBytes(memory->total) + ", " + os::FormatBytes(memory->available) + " available",
+                  ""};
   if (memory->available < kLittleMemory) {
     finding.verdict = Verdict::kWarn;
     finding.advice = "little is left for models: stop something, or set core.memory_budget";
@@ -52,7 +54,8 @@ Finding CheckMemory(const Result<os::MachineMemory>& memory) {
 }
 
 Finding CheckCgroup(const os::CgroupMemory& cgroup) {
-  if (cgroup.version == 0) return {"machine", "memory limit", Verdict::kOk, "no control group limits this process", ""};
+  if (cgroup.version == 0)
+    return {"machine", "memory limit", Verdict::kOk, "no control group limits this process", ""};
   return {"machine", "memory limit", cgroup.limit < kLittleMemory ? Verdict::kWarn : Verdict::kOk,
           os::FormatBytes(cgroup.limit) + " by control group " + cgroup.group.string() + " (version " +
               std::to_string(cgroup.version) + ")",
@@ -61,7 +64,8 @@ Finding CheckCgroup(const os::CgroupMemory& cgroup) {
 
 Finding CheckHugePages(const os::MachineFacts& facts) {
   Finding finding{"machine", "huge pages", Verdict::kOk, "", ""};
-  finding.found = facts.transparent_huge_pages.empty() ? "not offered" : "transparent: " + facts.transparent_huge_pages;
+  finding.found =
+      facts.transparent_huge_pages.empty() ? "not offered" : "transparent: " + facts.transparent_huge_pages;
   if (facts.huge_pages_free > 0) {
     finding.found += ", " + std::to_string(facts.huge_pages_free) + " reserved of " +
                      os::FormatBytes(facts.huge_page_bytes);
@@ -116,9 +120,12 @@ bool IsPlugin(const std::string& name) { return name.starts_with("libmlos_") && 
 
 std::string_view VerdictName(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kOk: return "ok";
-    case Verdict::kWarn: return "warn";
-    case Verdict::kFail: return "fail";
+    case Verdict::kOk:
+      return "ok";
+    case Verdict::kWarn:
+      return "warn";
+    case Verdict::kFail:
+      return "fail";
   }
   return "fail";
 }
@@ -134,12 +141,14 @@ Findings CheckMachine(const os::MachineFacts& facts, const Result<os::MachineMem
   findings.push_back(CheckMemory(memory));
   findings.push_back(CheckCgroup(cgroup));
   findings.push_back(CheckHugePages(facts));
-  findings.push_back({"machine", "memory pressure", facts.memory_pressure ? Verdict::kOk : Verdict::kWarn,
-                      facts.memory_pressure ? "the kernel measures stalls (PSI)" : "the kernel does not measure stalls",
-                      facts.memory_pressure ? "" : "boot with psi=1: then idle models leave before memory runs out"});
-  findings.push_back({"machine", "real time", realtime.ok() ? Verdict::kOk : Verdict::kWarn,
-                      realtime.ok() ? "permitted" : realtime.message(),
-                      realtime.ok() ? "" : "requests of class realtime make do with a higher share of the CPU"});
+  findings.push_back(
+      {"machine", "memory pressure", facts.memory_pressure ? Verdict::kOk : Verdict::kWarn,
+       facts.memory_pressure ? "the kernel measures stalls (PSI)" : "the kernel does not measure stalls",
+       facts.memory_pressure ? "" : "boot with psi=1: then idle models leave before memory runs out"});
+  findings.push_back(
+      {"machine", "real time", realtime.ok() ? Verdict::kOk : Verdict::kWarn,
+       realtime.ok() ? "permitted" : realtime.message(),
+       realtime.ok() ? "" : "requests of class realtime make do with a higher share of the CPU"});
   findings.push_back({"machine", "kernel module", Verdict::kOk,
                       facts.kernel_module ? "/dev/mlos-ml is there" : "no /dev/mlos-ml; it is optional", ""});
   return findings;
@@ -147,10 +156,12 @@ Findings CheckMachine(const os::MachineFacts& facts, const Result<os::MachineMem
 
 Findings CheckSandbox(const Result<os::SandboxReport>& report) {
   if (!report.ok()) {
-    return {{"sandbox", "probe", Verdict::kWarn, report.status().message(), "run only plugins and models that you trust"}};
+    return {{"sandbox", "probe", Verdict::kWarn, report.status().message(),
+             "run only plugins and models that you trust"}};
   }
   Findings findings;
-  for (const os::MechanismState& state : report->mechanisms) findings.push_back(SandboxFinding(*report, state));
+  for (const os::MechanismState& state : report->mechanisms)
+    findings.push_back(SandboxFinding(*report, state));
   return findings;
 }
 
@@ -161,19 +172,22 @@ Findings CheckStore(const fs::path& store) {
   }
   const os::TemporaryDirectory scratch(store);
   const fs::path probe = scratch.path() / "file";
-  const Status written = scratch.path().empty() ? PermissionDenied("cannot make a folder in " + store.string())
-                                                : os::WriteFile(probe, "doctor");
+  const Status written = scratch.path().empty()
+                             ? PermissionDenied("cannot make a folder in " + store.string())
+                             : os::WriteFile(probe, "doctor");
   if (!written.ok()) return {{"store", "folder", Verdict::kFail, written.message(), choose}};
   Findings findings = {{"store", "folder", Verdict::kOk, store.string() + " can be written", ""}};
   const Status linked = os::HardLink(probe, scratch.path() / "link");
-  findings.push_back({"store", "hard links", linked.ok() ? Verdict::kOk : Verdict::kWarn,
-                      linked.ok() ? "possible" : linked.message(),
-                      linked.ok() ? "" : "files are copied: two models that share a base take the space of two"});
+  findings.push_back(
+      {"store", "hard links", linked.ok() ? Verdict::kOk : Verdict::kWarn,
+       linked.ok() ? "possible" : linked.message(),
+       linked.ok() ? "" : "files are copied: two models that share a base take the space of two"});
   findings.push_back(CheckSpace(store));
   return findings;
 }
 
-Findings CheckPlugins(const std::vector<fs::path>& dirs, const std::function<Status(const fs::path&)>& try_plugin) {
+Findings CheckPlugins(const std::vector<fs::path>& dirs,
+                      const std::function<Status(const fs::path&)>& try_plugin) {
   Findings findings;
   std::string places;
   for (const fs::path& dir : dirs) {
@@ -190,7 +204,8 @@ Findings CheckPlugins(const std::vector<fs::path>& dirs, const std::function<Sta
     }
   }
   if (findings.empty()) {
-    findings.push_back({"plugins", "folders", Verdict::kFail, "no libmlos_*.so in " + (places.empty() ? "any folder" : places),
+    findings.push_back({"plugins", "folders", Verdict::kFail,
+                        "no libmlos_*.so in " + (places.empty() ? "any folder" : places),
                         "install the plugins, or name their folder in MLOS_PLUGIN_PATH"});
   }
   return findings;

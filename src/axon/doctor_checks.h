@@ -42,7 +42,7 @@ Findings CheckPlugins(const std::vector<std::filesystem::path>& dirs,
                       const std::function<Status(const std::filesystem::path& library)>& try_plugin);
 
 // What mlos-core says of itself. `health` and `doctor` are its answers to GET /health and GET /doctor, or why there are none.
-Findings CheckCore(const std::string& endpoint, const Result<std::string>& health, const Result<std::string>& doctor,
-                   std::string_view own_version);
+Findings CheckCore(const std::string& endpoint, const Result<std::string>& health,
+                   const Result<std::string>& doctor, std::string_view own_version);
 
 }  // namespace mlos::axon

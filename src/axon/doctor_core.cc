@@ -28,7 +28,8 @@ Finding DescribeSandbox(const element& worker, Finding finding) {
       const std::string state = Text(mechanism, "state");
       const std::string name = Text(mechanism, "mechanism");
       if (state == "in_force") ++in_force;
-      if (state == "missing") missing += (missing.empty() ? "" : ", ") + name + " (" + Text(mechanism, "detail") + ")";
+      if (state == "missing")
+        missing += (missing.empty() ? "" : ", ") + name + " (" + Text(mechanism, "detail") + ")";
       if (state == "off") off += (off.empty() ? "" : ", ") + name;
     }
   }
@@ -78,8 +79,8 @@ Finding CheckVersion(const std::string& endpoint, const element& answer, std::st
 
 }  // namespace
 
-Findings CheckCore(const std::string& endpoint, const Result<std::string>& health, const Result<std::string>& doctor,
-                   std::string_view own_version) {
+Findings CheckCore(const std::string& endpoint, const Result<std::string>& health,
+                   const Result<std::string>& doctor, std::string_view own_version) {
   if (!health.ok()) {
     return {{"core", "mlos-core", Verdict::kWarn, health.status().message(),
              "without it models can be installed, not run"}};
@@ -106,7 +107,9 @@ Findings CheckCore(const std::string& endpoint, const Result<std::string>& healt
     for (const element plugin : list) names += (names.empty() ? "" : ", ") + Text(plugin, "id");
     findings.push_back({"core", "plugins", names.empty() ? Verdict::kFail : Verdict::kOk,
                         names.empty() ? "none are loaded" : names,
-                        names.empty() ? "name the folder of the plugins in MLOS_PLUGIN_PATH and start mlos-core again" : ""});
+                        names.empty()
+                            ? "name the folder of the plugins in MLOS_PLUGIN_PATH and start mlos-core again"
+                            : ""});
   }
   if (answer["workers"].get(list) == simdjson::SUCCESS) {
     for (const element worker : list) findings.push_back(CheckWorker(worker));

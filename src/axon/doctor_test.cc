@@ -76,7 +76,8 @@ os::SandboxReport Report(const std::vector<Mechanism>& missing) {
   os::SandboxReport report;
   for (const Mechanism mechanism : os::kAllMechanisms) {
     const bool lacks = std::find(missing.begin(), missing.end(), mechanism) != missing.end();
-    report.mechanisms.push_back({mechanism, lacks ? MechanismState::State::kMissing : MechanismState::State::kInForce,
+    report.mechanisms.push_back({mechanism,
+                                 lacks ? MechanismState::State::kMissing : MechanismState::State::kInForce,
                                  lacks ? "not in this kernel" : "yes"});
   }
   return report;
@@ -124,9 +125,10 @@ TEST(DoctorPluginsTest, TellsPluginsThatOpenFromThoseThatDoNot) {
   for (const char* name : {"libmlos_good.so", "libmlos_bad.so", "libother.so"}) {
     ASSERT_TRUE(os::WriteFile(folder.path() / name, "").ok());
   }
-  const Findings findings = CheckPlugins({"/no/such/folder", folder.path()}, [](const std::filesystem::path& library) {
-    return library.filename() == "libmlos_bad.so" ? Unimplemented("libfoo.so.1: not found") : OkStatus();
-  });
+  const Findings findings =
+      CheckPlugins({"/no/such/folder", folder.path()}, [](const std::filesystem::path& library) {
+        return library.filename() == "libmlos_bad.so" ? Unimplemented("libfoo.so.1: not found") : OkStatus();
+      });
   ASSERT_EQ(findings.size(), 2U);
   EXPECT_EQ(Find(findings, "good").verdict, Verdict::kOk);
   EXPECT_EQ(Find(findings, "bad").verdict, Verdict::kFail);
@@ -134,7 +136,8 @@ TEST(DoctorPluginsTest, TellsPluginsThatOpenFromThoseThatDoNot) {
 }
 
 TEST(DoctorPluginsTest, NoPluginAtAllIsAFailureThatNamesTheFolders) {
-  const Findings findings = CheckPlugins({"/no/such/folder"}, [](const std::filesystem::path&) { return OkStatus(); });
+  const Findings findings =
+      CheckPlugins({"/no/such/folder"}, [](const std::filesystem::path&) { return OkStatus(); });
   ASSERT_EQ(findings.size(), 1U);
   EXPECT_EQ(findings[0].verdict, Verdict::kFail);
   EXPECT_THAT(findings[0].found, HasSubstr("/no/such/folder"));
@@ -143,7 +146,8 @@ TEST(DoctorPluginsTest, NoPluginAtAllIsAFailureThatNamesTheFolders) {
 constexpr const char* kHealth = R"({"status":"healthy","version":"9","ready":true})";
 
 TEST(DoctorCoreTest, ACoreThatDoesNotRunIsAWarning) {
-  const Findings findings = CheckCore("http://x", Unavailable("nobody answers at http://x"), Unavailable(""), "9");
+  const Findings findings =
+      CheckCore("http://x", Unavailable("nobody answers at http://x"), Unavailable(""), "9");
   ASSERT_EQ(findings.size(), 1U);
   EXPECT_EQ(findings[0].verdict, Verdict::kWarn);
   EXPECT_THAT(findings[0].advice, HasSubstr("not run"));
@@ -165,26 +169,32 @@ TEST(DoctorCoreTest, SaysWhatEveryWorkerReports) {
       {"model_id": "b", "pid": 8, "sandbox": [{"mechanism": "landlock", "state": "missing", "detail": "old kernel"},
                                               {"mechanism": "limits", "state": "off", "detail": ""}]},
       {"model_id": "c", "pid": 0, "sandbox": []},
-      {"model_id": "d", "pid": 9, "sandbox": []}]})"), "9");
+      {"model_id": "d", "pid": 9, "sandbox": []}]})"),
+                                      "9");
   EXPECT_EQ(Find(findings, "mlos-core").verdict, Verdict::kOk);
   EXPECT_EQ(Find(findings, "plugins").found, "onnxruntime");
   EXPECT_EQ(Find(findings, "a").verdict, Verdict::kOk);
   EXPECT_THAT(Find(findings, "a").found, HasSubstr("process 7: 1 of 1"));
   EXPECT_EQ(Find(findings, "b").verdict, Verdict::kWarn);
-  EXPECT_THAT(Find(findings, "b").found, AllOf(HasSubstr("landlock (old kernel)"), HasSubstr("turned off: limits")));
+  EXPECT_THAT(Find(findings, "b").found,
+              AllOf(HasSubstr("landlock (old kernel)"), HasSubstr("turned off: limits")));
   EXPECT_THAT(Find(findings, "c").found, HasSubstr("inside mlos-core"));
   EXPECT_THAT(Find(findings, "d").found, HasSubstr("no sandbox"));
 }
 
 TEST(DoctorCoreTest, WarnsOfAnotherVersionAndOfNotBeingReady) {
-  EXPECT_EQ(Find(CheckCore("http://x", std::string(kHealth), std::string("{}"), "8"), "mlos-core").verdict, Verdict::kWarn);
+  EXPECT_EQ(Find(CheckCore("http://x", std::string(kHealth), std::string("{}"), "8"), "mlos-core").verdict,
+            Verdict::kWarn);
   const std::string starting = R"({"version":"9","ready":false})";
-  EXPECT_EQ(Find(CheckCore("http://x", starting, std::string("{}"), "9"), "mlos-core").verdict, Verdict::kWarn);
+  EXPECT_EQ(Find(CheckCore("http://x", starting, std::string("{}"), "9"), "mlos-core").verdict,
+            Verdict::kWarn);
 }
 
 TEST(DoctorCoreTest, AnAnswerThatIsNoDoctorIsAWarning) {
-  EXPECT_EQ(Find(CheckCore("http://x", std::string(kHealth), NotFound("no route"), "9"), "workers").verdict, Verdict::kWarn);
-  EXPECT_EQ(Find(CheckCore("http://x", std::string(kHealth), std::string("{"), "9"), "workers").verdict, Verdict::kWarn);
+  EXPECT_EQ(Find(CheckCore("http://x", std::string(kHealth), NotFound("no route"), "9"), "workers").verdict,
+            Verdict::kWarn);
+  EXPECT_EQ(Find(CheckCore("http://x", std::string(kHealth), std::string("{"), "9"), "workers").verdict,
+            Verdict::kWarn);
 }
 
 class DoctorVerbTest : public testing::Test {
@@ -220,8 +230,10 @@ TEST_F(DoctorVerbTest, FailsWhenSomethingWillNotWork) {
 TEST_F(DoctorVerbTest, PrintsJson) {
   std::string out;
   EXPECT_EQ(Run({"doctor", "--json"}, &out), 1);
-  EXPECT_THAT(out, AllOf(HasSubstr(R"("fail":1)"), HasSubstr(R"({"group":"store","check":"folder","verdict":"ok")"),
-                         HasSubstr(R"({"group":"core","check":"plugins","verdict":"ok","found":"echo","advice":""})")));
+  EXPECT_THAT(
+      out,
+      AllOf(HasSubstr(R"("fail":1)"), HasSubstr(R"({"group":"store","check":"folder","verdict":"ok")"),
+            HasSubstr(R"({"group":"core","check":"plugins","verdict":"ok","found":"echo","advice":""})")));
 }
 
 }  // namespace

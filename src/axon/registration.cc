@@ -26,7 +26,8 @@ std::optional<int64_t> ExampleElements(const TensorSpec& spec) {
 // A cache with nothing in it.
 void WriteEmptyPast(const TensorSpec& spec, JsonWriter* json) {
   json->Key(spec.name).BeginObject().Key("shape").BeginArray();
-  for (size_t i = 0; i < spec.shape.size(); ++i) json->Int(spec.shape[i] >= 0 ? spec.shape[i] : i == 0 ? 1 : 0);
+  for (size_t i = 0; i < spec.shape.size(); ++i)
+    json->Int(spec.shape[i] >= 0 ? spec.shape[i] : i == 0 ? 1 : 0);
   json->EndArray().Key("data").BeginArray().EndArray().EndObject();
 }
 

@@ -91,7 +91,8 @@ class CoreClient {
   // Raw JSON.
   Result<std::string> Processes() const;  // client/processes.h reads it
   // `keep_alive`: "" = as it is.
-  Result<Loaded> Load(const std::string& model_id, const std::string& keep_alive, std::optional<bool> pin) const;
+  Result<Loaded> Load(const std::string& model_id, const std::string& keep_alive,
+                      std::optional<bool> pin) const;
   Result<Unloaded> Unload(const std::string& model_id) const;
   // The id that the name means from now on.
   Result<std::string> ChooseLatest(const std::string& model_id) const;

@@ -27,8 +27,7 @@ Value Counted(GraphBuilder& g, const Value& first, const Value& count) {
 }
 
 Value SplitHeads(GraphBuilder& g, const Value& rows, const Value& batch, HeadShape heads) {
-  const Value shape =
-      g.Op("Concat", {batch, g.Ints({-1, heads.count, heads.width})}, {{"axis", int64_t{0}}});
+  const Value shape = g.Op("Concat", {batch, g.Ints({-1, heads.count, heads.width})}, {{"axis", int64_t{0}}});
   return g.Op("Transpose", {g.Op("Reshape", {rows, shape})}, {{"perm", kSwapLengthAndHeads}});
 }
 
@@ -38,8 +37,8 @@ Value AttendHeads(GraphBuilder& g, const Value& q, const KeyValue& kv, const Val
   if (scale != 1.0) scores = g.Op("Mul", {scores, g.Float(static_cast<float>(scale))});
   if (!bias.name.empty()) scores = g.Op("Add", {scores, bias});
   const Value mixed = g.Op("MatMul", {g.Op("Softmax", {scores}, {{"axis", int64_t{-1}}}), kv.value});
-  return g.Op("Reshape", {g.Op("Transpose", {mixed}, {{"perm", kSwapLengthAndHeads}}),
-                          g.Ints({-1, heads.total()})});
+  return g.Op("Reshape",
+              {g.Op("Transpose", {mixed}, {{"perm", kSwapLengthAndHeads}}), g.Ints({-1, heads.total()})});
 }
 
 KeyValue AppendTo(GraphBuilder& g, const KeyValue& past, const KeyValue& now) {

@@ -20,8 +20,7 @@ KeyValue AttentionLayers::Keys(const Value& rows, const std::string& p, const Va
 
 Value AttentionLayers::Mix(const Value& q, const KeyValue& kv, const Value& bias, const std::string& p) {
   const HeadShape heads = s_.head_shape();
-  const Value mixed =
-      AttendHeads(g_, q, kv, bias, heads, 1.0 / std::sqrt(static_cast<double>(heads.width)));
+  const Value mixed = AttendHeads(g_, q, kv, bias, heads, 1.0 / std::sqrt(static_cast<double>(heads.width)));
   return Dense(g_, mixed, p + ".out_proj", s_.width, s_.width);
 }
 

@@ -29,12 +29,11 @@ Value SwapTime(GraphBuilder& g, const Value& x) {
 }
 
 Value WeightedSum(GraphBuilder& g, const std::string& name, const std::vector<Value>& layers) {
-  const Value weights = g.Op("Softmax", {g.Weight(name, {static_cast<int64_t>(layers.size())})},
-                             {{"axis", int64_t{0}}});
+  const Value weights =
+      g.Op("Softmax", {g.Weight(name, {static_cast<int64_t>(layers.size())})}, {{"axis", int64_t{0}}});
   Value sum;
   for (size_t i = 0; i < layers.size(); ++i) {
-    const Value weight =
-        g.Op("Gather", {weights, g.Int(static_cast<int64_t>(i))}, {{"axis", int64_t{0}}});
+    const Value weight = g.Op("Gather", {weights, g.Int(static_cast<int64_t>(i))}, {{"axis", int64_t{0}}});
     const Value part = g.Op("Mul", {layers[i], weight});
     sum = i == 0 ? part : g.Op("Add", {sum, part});
   }

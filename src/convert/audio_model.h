@@ -21,9 +21,11 @@ struct TimeConv {
   int64_t groups = 1;
 };
 // x [batch, in, time] by `weight` [out, in / groups, kernel] and `bias` (may have no name).
-Value ConvolveTime(GraphBuilder& g, const Value& x, const Value& weight, const Value& bias, const TimeConv& conv);
+Value ConvolveTime(GraphBuilder& g, const Value& x, const Value& weight, const Value& bias,
+                   const TimeConv& conv);
 // The same with `name`.weight and, when `biased`, `name`.bias.
-Value ConvolveTime(GraphBuilder& g, const Value& x, const std::string& name, bool biased, const TimeConv& conv);
+Value ConvolveTime(GraphBuilder& g, const Value& x, const std::string& name, bool biased,
+                   const TimeConv& conv);
 
 // [batch, a, b] -> [batch, b, a].
 Value SwapTime(GraphBuilder& g, const Value& x);
@@ -32,7 +34,7 @@ Value SwapTime(GraphBuilder& g, const Value& x);
 Value WeightedSum(GraphBuilder& g, const std::string& name, const std::vector<Value>& layers);
 
 // Labels of the whole recording from frames [batch, frames, width]: projector, mean over time, classifier. Output `logits`.
-void RecordingLabels(GraphBuilder& g, const Value& frames, const std::string& projector, const std::string& classifier,
-                     int64_t width, int64_t projected);
+void RecordingLabels(GraphBuilder& g, const Value& frames, const std::string& projector,
+                     const std::string& classifier, int64_t width, int64_t projected);
 
 }  // namespace mlos::convert

@@ -121,8 +121,7 @@ class Bart {
     const std::string p = names_.Base(side);
     g_.SetScope(p + "embed");
     Value words = Embedding(g_, Words(side), ids, s_.vocabulary, s_.width);
-    if (s_.scaled_words)
-      words = g_.Op("Mul", {words, g_.Float(std::sqrt(static_cast<float>(s_.width)))});
+    if (s_.scaled_words) words = g_.Op("Mul", {words, g_.Float(std::sqrt(static_cast<float>(s_.width)))});
     const Value places = g_.Op("Add", {positions, g_.Int(kFirstPosition)});
     const Value x = g_.Op("Add", {words, Embedding(g_, p + "embed_positions.weight", places,
                                                    s_.positions + kFirstPosition, s_.width)});
@@ -172,8 +171,8 @@ Result<BothSides> ReadTwice(GraphBuilder& g, Bart& model, const Config& config) 
   MLOS_ASSIGN_OR_RETURN(const int64_t pad, config.Int("pad_token_id", 1, 0, kMax));
   MLOS_ASSIGN_OR_RETURN(const int64_t start, config.Int("decoder_start_token_id", 2, 0, kMax));
   const Value encoded = model.Encode(kSequenceAxis);
-  const Value first = model.sizes().multilingual ? LastNotPad(g, model.ids(), pad)
-                                                 : StartColumn(g, model.ids(), start);
+  const Value first =
+      model.sizes().multilingual ? LastNotPad(g, model.ids(), pad) : StartColumn(g, model.ids(), start);
   DecoderFrame frame(g, model.decoder_sizes(), {ShiftRight(g, model.ids(), first), encoded, model.mask()});
   const Value rows = model.Decode(frame);
   return BothSides{encoded, FromRows(g, frame.layout(), rows, model.sizes().width)};
@@ -222,7 +221,8 @@ std::vector<IgnoreRule> Ignored(const ModelNames& names, Head head) {
     rules.push_back(IgnoreTensor(names.Base(name), "word embeddings; there are others"));
   for (const char* name : {"encoder.version", "decoder.version"})
     rules.push_back(IgnoreTensor(names.Base(name), "a mark of its writer"));
-  rules.push_back(IgnoreTensor(names.Of("lm_head.weight"), "tied to the embeddings, or not part of the task"));
+  rules.push_back(
+      IgnoreTensor(names.Of("lm_head.weight"), "tied to the embeddings, or not part of the task"));
   if (head != Head::kSeq2SeqLm)
     rules.push_back(IgnoreTensor(names.Of("final_logits_bias"), "not part of the task"));
   if (head == Head::kEncoder || head == Head::kSeq2SeqLm)
@@ -255,8 +255,12 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context, bool mul
   return BuildResult{{}, Ignored(model.names(), context.head), static_cast<uint32_t>(sizes.positions)};
 }
 
-Result<BuildResult> BuildBart(GraphBuilder& g, const BuildContext& context) { return Build(g, context, false); }
-Result<BuildResult> BuildMbart(GraphBuilder& g, const BuildContext& context) { return Build(g, context, true); }
+Result<BuildResult> BuildBart(GraphBuilder& g, const BuildContext& context) {
+  return Build(g, context, false);
+}
+Result<BuildResult> BuildMbart(GraphBuilder& g, const BuildContext& context) {
+  return Build(g, context, true);
+}
 
 constexpr std::array<Architecture::ClassHead, 4> kClasses = {{
     {"BartModel", Head::kEncoder},

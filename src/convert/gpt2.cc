@@ -55,8 +55,7 @@ Result<Gpt2Sizes> ReadSizes(const Config& config) {
 
 class Gpt2 {
  public:
-  Gpt2(GraphBuilder& g, const Gpt2Sizes& sizes)
-      : g_(g), s_(sizes), names_(g, "transformer.", "wte.weight") {}
+  Gpt2(GraphBuilder& g, const Gpt2Sizes& sizes) : g_(g), s_(sizes), names_(g, "transformer.", "wte.weight") {}
 
   const ModelNames& names() const { return names_; }
 
@@ -221,7 +220,8 @@ std::vector<IgnoreRule> Ignored(const ModelNames& names, Head head) {
                                    {names.Base("h."), ".attn.masked_bias", "a constant"},
                                    {names.Of("multiple_choice_head."), "", "not part of the task"}};
   // A tied head is the embeddings once more; of other tasks it is no part.
-  rules.push_back(IgnoreTensor(names.Of("lm_head.weight"), "tied to the embeddings, or not part of the task"));
+  rules.push_back(
+      IgnoreTensor(names.Of("lm_head.weight"), "tied to the embeddings, or not part of the task"));
   if (head == Head::kEncoder || head == Head::kCausalLm) {
     for (const char* name : {"score.", "classifier.", "qa_outputs."})
       rules.push_back({names.Of(name), "", "not part of the task"});

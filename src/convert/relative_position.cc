@@ -32,8 +32,8 @@ int64_t RelativeBucket(int64_t distance, const RelativeBuckets& b) {
   if (n < exact) return first + n;
   const auto scale =
       static_cast<float>(std::log(static_cast<double>(b.max_distance) / static_cast<double>(exact)));
-  const float steps = std::log(static_cast<float>(n) / static_cast<float>(exact)) / scale *
-                      static_cast<float>(count - exact);
+  const float steps =
+      std::log(static_cast<float>(n) / static_cast<float>(exact)) / scale * static_cast<float>(count - exact);
   return first + std::min(exact + static_cast<int64_t>(steps), count - 1);
 }
 
@@ -47,8 +47,8 @@ Value RelativeBias(GraphBuilder& g, const std::string& name, const RelativeBucke
       g.Op("Sub", {g.Op("Unsqueeze", {keys, g.Ints({0})}), g.Op("Unsqueeze", {queries, g.Ints({1})})});
   const Value near = g.Op("Clip", {distance, g.Int(-far), g.Int(far)});
   const std::string constant = buckets.both_ways ? "buckets_both_ways" : "buckets_one_way";
-  const Value bucket = g.Op("Gather", {g.IntTable(constant, table), g.Op("Add", {near, g.Int(far)})},
-                            {{"axis", int64_t{0}}});
+  const Value bucket =
+      g.Op("Gather", {g.IntTable(constant, table), g.Op("Add", {near, g.Int(far)})}, {{"axis", int64_t{0}}});
   const int64_t rows = buckets.table_rows > 0 ? buckets.table_rows : buckets.count;
   const Value bias = Embedding(g, name, bucket, rows, heads);
   return g.Op("Unsqueeze",

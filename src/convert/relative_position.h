@@ -13,7 +13,8 @@ namespace mlos::convert {
 struct RelativeBuckets {
   int64_t count = 32;
   int64_t max_distance = 128;  // from here on all distances are alike
-  bool both_ways = true;  // keys after the query have buckets of their own; else they share that of distance 0
+  bool both_ways =
+      true;  // keys after the query have buckets of their own; else they share that of distance 0
   int64_t table_rows = 0;  // of the weight; 0: as many as buckets
 };
 

@@ -109,8 +109,8 @@ Value StartColumn(GraphBuilder& g, const Value& ids, int64_t token) {
 Value AtLast(GraphBuilder& g, const Value& x, const Value& ids, int64_t token) {
   const Value found =
       g.Op("Cast", {g.Op("Equal", {ids, g.Int(token)})}, {{"to", onnx::DataType(DType::kInt32)}});
-  const Value index = g.Op("ArgMax", {found},
-                           {{"axis", int64_t{1}}, {"keepdims", int64_t{1}}, {"select_last_index", int64_t{1}}});
+  const Value index = g.Op(
+      "ArgMax", {found}, {{"axis", int64_t{1}}, {"keepdims", int64_t{1}}, {"select_last_index", int64_t{1}}});
   return g.Op("GatherND", {x, index}, {{"batch_dims", int64_t{1}}});
 }
 

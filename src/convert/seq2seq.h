@@ -41,9 +41,9 @@ class DecoderFrame {
   DecoderFrame(GraphBuilder& g, const Sizes& sizes, const Given& given);
 
   const Value& ids() const { return ids_; }
-  const Value& batch() const { return batch_; }          // int64 [1]
-  const Layout& layout() const { return layout_; }       // of the tokens
-  const Value& positions() const { return positions_; }  // of the tokens, int64 [length]
+  const Value& batch() const { return batch_; }                  // int64 [1]
+  const Layout& layout() const { return layout_; }               // of the tokens
+  const Value& positions() const { return positions_; }          // of the tokens, int64 [length]
   const Value& key_positions() const { return key_positions_; }  // 0 .. past + length - 1
 
   // To be added to the scores: each token sees itself and what was before, [1, 1, length, past + length].

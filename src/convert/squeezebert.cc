@@ -55,13 +55,12 @@ class Layers {
     const Value weights = g_.Op("Softmax", {biased}, {{"axis", int64_t{-1}}});
     const Value mixed = Swap(g_.Op("MatMul", {weights, Swap(project("value", groups_.value))}));
     const Value joined = g_.Op("Reshape", {mixed, g_.Op("Shape", {x})});
-    const Value attended =
-        Linear1(joined, p + "post_attention.conv1d", s_.width, s_.width, groups_.attended);
+    const Value attended = Linear1(joined, p + "post_attention.conv1d", s_.width, s_.width, groups_.attended);
     const Value normed = Norm(g_.Op("Add", {attended, x}), p + "post_attention.layernorm");
     g_.SetScope(p + "feed_forward");
-    const Value inner = Activation(
-        g_, Linear1(normed, p + "intermediate.conv1d", s_.width, s_.intermediate, groups_.up),
-        s_.activation, s_.activation_key);
+    const Value inner =
+        Activation(g_, Linear1(normed, p + "intermediate.conv1d", s_.width, s_.intermediate, groups_.up),
+                   s_.activation, s_.activation_key);
     const Value outer = Linear1(inner, p + "output.conv1d", s_.intermediate, s_.width, groups_.down);
     return Norm(g_.Op("Add", {outer, normed}), p + "output.layernorm");
   }
@@ -77,9 +76,7 @@ class Layers {
         g_.Op("Concat", {batch, g_.Ints({s_.heads, s_.width / s_.heads, -1})}, {{"axis", int64_t{0}}});
     return g_.Op("Reshape", {x, shape});
   }
-  Value Swap(const Value& x) {
-    return g_.Op("Transpose", {x}, {{"perm", std::vector<int64_t>{0, 1, 3, 2}}});
-  }
+  Value Swap(const Value& x) { return g_.Op("Transpose", {x}, {{"perm", std::vector<int64_t>{0, 1, 3, 2}}}); }
   Value Norm(const Value& x, const std::string& name) {
     return SwapTime(g_, LayerNorm(g_, SwapTime(g_, x), name, s_.width, kLayerEpsilon));
   }
@@ -131,8 +128,7 @@ void Answer(GraphBuilder& g, TextModel& m, Head head) {
 
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   MLOS_ASSIGN_OR_RETURN(const TextSizes sizes, ReadTextSizes(context.config, {}));
-  MLOS_RETURN_IF_ERROR(
-      context.config.Int("embedding_size", sizes.width, sizes.width, sizes.width).status());
+  MLOS_RETURN_IF_ERROR(context.config.Int("embedding_size", sizes.width, sizes.width, sizes.width).status());
   MLOS_ASSIGN_OR_RETURN(const Groups groups, ReadGroups(context.config, sizes));
   TextModel model(g, "transformer.", sizes);
   BuildEncoder(g, model, groups);

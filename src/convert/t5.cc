@@ -124,8 +124,7 @@ class T5 {
 
   Value VocabularyScores(Value rows) {
     g_.SetScope("lm_head");
-    if (s_.scaled_head)
-      rows = g_.Op("Mul", {rows, g_.Float(1.0F / std::sqrt(static_cast<float>(s_.width)))});
+    if (s_.scaled_head) rows = g_.Op("Mul", {rows, g_.Float(1.0F / std::sqrt(static_cast<float>(s_.width)))});
     const std::string head = TiedTensor(g_, s_.tied, WordsName("decoder."), names_.Of("lm_head.weight"));
     return LinearFrom(g_, rows, head, "", s_.width, s_.vocabulary);
   }
@@ -236,7 +235,8 @@ Status SequenceLabels(GraphBuilder& g, T5& model, const Config& config) {
   g.SetScope("classification_head");
   const std::string p = model.names().Of("classification_head.");
   const int64_t labels = LabelCount(g, p + "out_proj");
-  const Value pooled = g.Op("Tanh", {Dense(g, AtLast(g, tokens, model.ids(), end), p + "dense", width, width)});
+  const Value pooled =
+      g.Op("Tanh", {Dense(g, AtLast(g, tokens, model.ids(), end), p + "dense", width, width)});
   g.Output("logits", Dense(g, pooled, p + "out_proj", width, labels), DType::kFp32, {kBatchAxis, labels});
   return OkStatus();
 }
@@ -257,7 +257,8 @@ std::vector<IgnoreRule> Ignored(const ModelNames& names, Head head) {
     rules.push_back(IgnoreTensor(names.Base(name), "the same as the tensor it is tied to"));
   const std::string bias = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
   rules.push_back(IgnoreTensor(names.Base(bias), "of no meaning there"));
-  rules.push_back(IgnoreTensor(names.Of("lm_head.weight"), "tied to the embeddings, or not part of the task"));
+  rules.push_back(
+      IgnoreTensor(names.Of("lm_head.weight"), "tied to the embeddings, or not part of the task"));
   if (head == Head::kEncoder || head == Head::kTokenClassification)
     rules.push_back({names.Base("decoder."), "", "the decoder, not part of the task"});
   return rules;

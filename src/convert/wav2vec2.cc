@@ -72,8 +72,10 @@ Result<AudioSizes> ReadSizes(const Config& config) {
   MLOS_ASSIGN_OR_RETURN(s.weighted, config.Bool("use_weighted_layer_sum", false));
   if (s.weighted && l.pre_norm) {
     return Unimplemented(
-        "config.json: 'use_weighted_layer_sum' is true together with 'do_stable_layer_norm', where transformers "
-        "4 and 5 weigh different numbers (the last layer with and without the last norm); supported: one of them");
+        "config.json: 'use_weighted_layer_sum' is true together with 'do_stable_layer_norm', where "
+        "transformers "
+        "4 and 5 weigh different numbers (the last layer with and without the last norm); supported: one of "
+        "them");
   }
   if (l.width % l.heads != 0 || l.width % s.position_groups != 0) {
     return DataLoss("config.json: 'hidden_size' " + std::to_string(l.width) +
@@ -139,8 +141,7 @@ class AudioEncoder {
     const int64_t channels = s_.channels.back();
     const Value normed =
         s_.projection_norm ? LayerNorm(g_, x, p + "layer_norm", channels, s_.layer.epsilon) : x;
-    const Layout layout = {
-        g_.Op("Slice", {g_.Op("Shape", {x}), g_.Ints({0}), g_.Ints({2})}), width()};
+    const Layout layout = {g_.Op("Slice", {g_.Op("Shape", {x}), g_.Ints({0}), g_.Ints({2})}), width()};
     const Value rows = Dense(g_, ToRows(g_, normed, channels), p + "projection", channels, width());
     return FromRows(g_, layout, rows, width());
   }
@@ -177,8 +178,7 @@ class AudioEncoder {
       return LayerNorm(g_, rows, p + "layer_norm", width(), s_.layer.epsilon);
     };
     if (!s_.layer.pre_norm) x = norm(x);
-    const Value batch =
-        g_.Op("Gather", {layout_.batch_and_sequence, g_.Ints({0})}, {{"axis", int64_t{0}}});
+    const Value batch = g_.Op("Gather", {layout_.batch_and_sequence, g_.Ints({0})}, {{"axis", int64_t{0}}});
     AttentionLayers layers(g_, s_.layer,
                            {.attention = "attention",
                             .attention_norm = "layer_norm",
@@ -202,7 +202,8 @@ class AudioEncoder {
 };
 
 // Scores of each frame by linear layer `name`.
-void FrameScores(GraphBuilder& g, const Value& frames, const std::string& name, int64_t width, int64_t count) {
+void FrameScores(GraphBuilder& g, const Value& frames, const std::string& name, int64_t width,
+                 int64_t count) {
   g.SetScope(name);
   const Layout layout = {g.Op("Slice", {g.Op("Shape", {frames}), g.Ints({0}), g.Ints({2})}), width};
   const Value scores = Dense(g, ToRows(g, frames, width), name, width, count);

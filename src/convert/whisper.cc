@@ -34,8 +34,8 @@ Status ReadLayers(const Config& config, const std::string& side, int64_t width, 
   MLOS_ASSIGN_OR_RETURN(layers->inner, config.Int(side + "_ffn_dim", 1536, 1, 1 << 24));
   MLOS_ASSIGN_OR_RETURN(layers->activation, config.String(layers->activation_key, "gelu"));
   if (width % layers->heads == 0) return OkStatus();
-  return DataLoss("config.json: 'd_model' " + std::to_string(width) + " is not a multiple of '" + heads + "' " +
-                  std::to_string(layers->heads));
+  return DataLoss("config.json: 'd_model' " + std::to_string(width) + " is not a multiple of '" + heads +
+                  "' " + std::to_string(layers->heads));
 }
 
 Result<WhisperSizes> ReadSizes(const Config& config) {
@@ -93,8 +93,8 @@ class Whisper {
     const std::string p = names_.Base("decoder.");
     g_.SetScope(p + "embed");
     Value x = Embedding(g_, p + "embed_tokens.weight", frame.ids(), s_.vocabulary, s_.width);
-    x = g_.Op("Add", {x, Embedding(g_, p + "embed_positions.weight", frame.positions(), s_.positions,
-                                   s_.width)});
+    x = g_.Op("Add",
+              {x, Embedding(g_, p + "embed_positions.weight", frame.positions(), s_.positions, s_.width)});
     x = ToRows(g_, x, s_.width);
     const Value bias = frame.CausalBias();
     AttentionLayers layers(g_, s_.decoder, {});
@@ -136,7 +136,8 @@ void Transcription(GraphBuilder& g, Whisper& model) {
 std::vector<IgnoreRule> Ignored(const ModelNames& names, Head head) {
   std::vector<IgnoreRule> rules = {
       IgnoreTensor(names.Of("proj_out.weight"), "tied to the embeddings, or not part of the task")};
-  if (head == Head::kEncoder) rules.push_back({names.Base("decoder."), "", "the decoder, not part of the task"});
+  if (head == Head::kEncoder)
+    rules.push_back({names.Base("decoder."), "", "the decoder, not part of the task"});
   return rules;
 }
 

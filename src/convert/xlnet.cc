@@ -40,7 +40,8 @@ Result<XlnetSizes> ReadSizes(const Config& config) {
   MLOS_ASSIGN_OR_RETURN(x.farthest, config.Int("clamp_len", -1, -1, kMax));
   MLOS_RETURN_IF_ERROR(CheckHeads(s, "d_model", "n_head"));
   if (s.width % 2 != 0)
-    return Unimplemented("config.json: 'd_model' is " + std::to_string(s.width) + "; supported: even numbers");
+    return Unimplemented("config.json: 'd_model' is " + std::to_string(s.width) +
+                         "; supported: even numbers");
   const int64_t head_width = s.width / s.heads;
   MLOS_RETURN_IF_ERROR(config.Int("d_head", head_width, head_width, head_width).status());
   return x;
@@ -68,8 +69,8 @@ class XlnetEncoder {
   // A token always sees itself.
   void Masks() {
     const Value numbers = Counted(g_, g_.Int(0), length_);
-    const Value same = g_.Op("Equal", {g_.Op("Unsqueeze", {numbers, g_.Ints({0})}),
-                                       g_.Op("Unsqueeze", {numbers, g_.Ints({1})})});
+    const Value same = g_.Op(
+        "Equal", {g_.Op("Unsqueeze", {numbers, g_.Ints({0})}), g_.Op("Unsqueeze", {numbers, g_.Ints({1})})});
     const Value sight = g_.Op("Or", {MaskSight(g_, m_.mask()), same});
     bias_ = g_.Op("Where", {sight, g_.Float(0.0F), g_.Float(kHidden)});
     const Value types = g_.Input("token_type_ids", DType::kInt64, {kBatchAxis, kSequenceAxis});
@@ -87,11 +88,9 @@ class XlnetEncoder {
       frequencies.push_back(1.0F / std::pow(10000.0F, exponent));
     }
     Value distance = g_.Op("Range", {length_, g_.Op("Neg", {length_}), g_.Int(-1)});
-    if (x_.farthest > 0)
-      distance = g_.Op("Clip", {distance, g_.Int(-x_.farthest), g_.Int(x_.farthest)});
-    const Value column = g_.Op(
-        "Unsqueeze",
-        {g_.Op("Cast", {distance}, {{"to", onnx::DataType(DType::kFp32)}}), g_.Ints({1})});
+    if (x_.farthest > 0) distance = g_.Op("Clip", {distance, g_.Int(-x_.farthest), g_.Int(x_.farthest)});
+    const Value column =
+        g_.Op("Unsqueeze", {g_.Op("Cast", {distance}, {{"to", onnx::DataType(DType::kFp32)}}), g_.Ints({1})});
     const Value angle = g_.Op("Mul", {column, g_.FloatTable("xlnet_frequencies", frequencies)});
     distances_ = g_.Op("Concat", {g_.Op("Sin", {angle}), g_.Op("Cos", {angle})}, {{"axis", int64_t{1}}});
   }
@@ -147,13 +146,12 @@ class XlnetEncoder {
     const Value scores = g_.Op("Add", {g_.Op("Mul", {sum, g_.Float(static_cast<float>(scale))}), bias_});
     const Value mixed = g_.Op("MatMul", {g_.Op("Softmax", {scores}, {{"axis", int64_t{-1}}}), v});
     const Value joined = g_.Op(
-        "Reshape", {g_.Op("Transpose", {mixed}, {{"perm", std::vector<int64_t>{0, 2, 1, 3}}}),
-                    g_.Ints({-1, s_.width})});
+        "Reshape",
+        {g_.Op("Transpose", {mixed}, {{"perm", std::vector<int64_t>{0, 2, 1, 3}}}), g_.Ints({-1, s_.width})});
     const Value out = g_.Op("Reshape", {g_.Weight(p + "o", {s_.width, heads_.count, heads_.width}),
                                         g_.Ints({s_.width, s_.width})});
     const Value attended = g_.Op("Gemm", {joined, out}, {{"transB", int64_t{1}}});
-    const Value normed =
-        LayerNorm(g_, g_.Op("Add", {attended, x}), p + "layer_norm", s_.width, s_.epsilon);
+    const Value normed = LayerNorm(g_, g_.Op("Add", {attended, x}), p + "layer_norm", s_.width, s_.epsilon);
     return FeedForward(normed, layer + "ff.");
   }
 

@@ -38,7 +38,7 @@ struct Config {
   std::string memory_budget = "auto";              // resources/budget.h
   int64_t keep_alive_ns = 300'000'000'000;         // infer/keep_alive.h; negative = for ever
   std::chrono::milliseconds load_timeout{60'000};  // how long a request waits for memory
-  std::vector<std::string> preload;              // model ids, loaded at start
+  std::vector<std::string> preload;                // model ids, loaded at start
   std::string isolation = "process";  // none, process: where models run that do not say otherwise
 
   // workers

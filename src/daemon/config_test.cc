@@ -74,8 +74,9 @@ TEST(ConfigTest, ErrorsNameTheLineAndTheKey) {
             "config line 3: 'api.http.port' is 70000, wanted 0..65535");
   EXPECT_THAT(
       ApplyYaml("core:\n  thread: 2\n", &c).message(),
-      testing::AllOf(testing::StartsWith("config line 2: unknown key 'core.thread'; known here: express_slots, home, "),
-                     testing::EndsWith(", threads, traces")));
+      testing::AllOf(
+          testing::StartsWith("config line 2: unknown key 'core.thread'; known here: express_slots, home, "),
+          testing::EndsWith(", threads, traces")));
   EXPECT_THAT(ApplyYaml("core:\n  keep_alive: soon\n", &c).message(),
               testing::StartsWith("config line 2: 'core.keep_alive': 'soon' is no keep-alive"));
   EXPECT_EQ(ApplyYaml("core: 3\n", &c).message().substr(0, 34), "config line 1: 'core' wants keys: ");

@@ -22,6 +22,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* kSystemPluginDir = "/usr/lib/mlos/plugins";
 
+// What an engine takes before it has a model: its libraries' data, stacks of its threads.
+constexpr uint64_t kWorkerOverheadBytes = uint64_t{512} << 20;
+
 void LogOfPlugin(plugin::LogLevel level, const std::string& plugin, std::string_view message) {
   static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
                                                           spdlog::level::warn, spdlog::level::err};
@@ -70,8 +73,8 @@ Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, cons
   if (config.worker_sandbox == "off") open.worker.sandbox = os::SandboxMode::kOff;
   if (config.worker_sandbox == "require") open.worker.sandbox = os::SandboxMode::kRequire;
   // No worker may have more than all models together.
-  open.worker.private_bytes =
-      config.worker_private_mb == 0 ? broker.budget_bytes() : config.worker_private_mb << 20;
+  open.worker.private_bytes = config.worker_private_mb == 0 ? broker.budget_bytes() + kWorkerOverheadBytes
+                                                            : config.worker_private_mb << 20;
   open.worker.read_paths = config.worker_read_paths;
   open.worker.device_paths = config.worker_device_paths;
   open.worker.arena_bytes = config.worker_arena_mb << 20;
@@ -170,16 +173,15 @@ Status Daemon::OpenServer() {
   MLOS_ASSIGN_OR_RETURN(auto registry, OpenRegistry(config_, dirs, *broker_));
   const int threads = config_.threads > 0 ? config_.threads : os::AvailableCpus();
   server_ = std::make_unique<serving::Server>(
-      std::move(registry),
-      serving::ServerOptions{.threads = threads,
-                             .max_queue = config_.max_queue,
-                             .fifo = config_.fifo,
-                             .express_slots = config_.express_slots,
-                             .max_batch = static_cast<uint32_t>(config_.max_batch),
-                             .plan_threads = config_.plan_threads,
-                             .max_sequences = config_.max_sequences,
-                             .traces = config_.traces,
-                             .store = dirs.store});
+      std::move(registry), serving::ServerOptions{.threads = threads,
+                                                  .max_queue = config_.max_queue,
+                                                  .fifo = config_.fifo,
+                                                  .express_slots = config_.express_slots,
+                                                  .max_batch = static_cast<uint32_t>(config_.max_batch),
+                                                  .plan_threads = config_.plan_threads,
+                                                  .max_sequences = config_.max_sequences,
+                                                  .traces = config_.traces,
+                                                  .store = dirs.store});
   pressure_ = std::make_unique<resources::PressureGuard>(
       os::MemoryPressure::Open(os::FindCgroupMemory()), *broker_, [](const std::string& who, uint64_t bytes) {
         spdlog::warn("memory is short: unloaded {}, which was idle and had {}", who, os::FormatBytes(bytes));

@@ -251,7 +251,8 @@ Result<std::optional<Selection>> Selector::ChooseOnnx() {
 Result<std::optional<Selection>> Selector::ChooseSafetensors() {
   std::vector<std::string> root;
   for (const std::string& path : WithSuffix(".safetensors")) {
-    if (DirName(path).empty() && !path.starts_with("adapter_") && !path.starts_with("golden.")) root.push_back(path);
+    if (DirName(path).empty() && !path.starts_with("adapter_") && !path.starts_with("golden."))
+      root.push_back(path);
   }
   if (root.empty()) return std::optional<Selection>();
   std::string chosen;

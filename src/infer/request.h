@@ -81,9 +81,9 @@ struct Request {
 
   std::vector<std::string> outputs;  // names wanted; empty = all
   Priority priority = Priority::kNormal;
-  int64_t deadline_ns = 0;              // CLOCK_MONOTONIC; 0 = none
-  std::shared_ptr<CancelToken> cancel;  // may be null
-  uint32_t n_threads = 0;               // most CPU threads for this execution; 0 = as loaded
+  int64_t deadline_ns = 0;                    // CLOCK_MONOTONIC; 0 = none
+  std::shared_ptr<CancelToken> cancel;        // may be null
+  uint32_t n_threads = 0;                     // most CPU threads for this execution; 0 = as loaded
   std::shared_ptr<TensorArena> output_arena;  // where outputs are best put; may be null
   // How long the model stays loaded after this request, in nanoseconds; negative = for ever; unset = the model's own.
   std::optional<int64_t> keep_alive_ns;

@@ -11,11 +11,12 @@ extern char** environ;
 namespace mlos::os {
 namespace {
 
-constexpr std::string_view kNames[] = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR",
-                                       "LD_LIBRARY_PATH", "LD_PRELOAD", "GLIBC_TUNABLES"};
-constexpr std::string_view kPrefixes[] = {"LC_",   "OMP_",  "GOMP_", "KMP_",  "MKL_",  "OPENBLAS_", "ORT_",  "GGML_",
-                                          "LLAMA_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "MALLOC_",  "ASAN_", "LSAN_",
-                                          "TSAN_", "UBSAN_"};
+constexpr std::string_view kNames[] = {"PATH",          "HOME", "USER",   "LOGNAME",         "LANG",
+                                       "LANGUAGE",      "TZ",   "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD",
+                                       "GLIBC_TUNABLES"};
+constexpr std::string_view kPrefixes[] = {"LC_",   "OMP_",    "GOMP_",  "KMP_",  "MKL_",    "OPENBLAS_",
+                                          "ORT_",  "GGML_",   "LLAMA_", "CUDA_", "NVIDIA_", "HIP_",
+                                          "ROCR_", "MALLOC_", "ASAN_",  "LSAN_", "TSAN_",   "UBSAN_"};
 
 bool Harmless(std::string_view name) {
   for (const std::string_view known : kNames) {

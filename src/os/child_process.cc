@@ -70,7 +70,8 @@ class SpawnPlan {
 std::string ExitStatus::ToString() const {
   if (signal == 0) return "exited with status " + std::to_string(code);
   const char* name = ::strsignal(signal);
-  std::string text = "was killed by signal " + std::to_string(signal) + " (" + (name == nullptr ? "?" : name) + ")";
+  std::string text =
+      "was killed by signal " + std::to_string(signal) + " (" + (name == nullptr ? "?" : name) + ")";
   if (signal == SIGSYS) text += ": it made a system call that its sandbox forbids";
   return text;
 }

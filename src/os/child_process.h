@@ -17,8 +17,8 @@ namespace mlos::os {
 
 // How a process ended.
 struct ExitStatus {
-  int code = 0;    // when signal is 0
-  int signal = 0;  // the signal that ended it
+  int code = 0;             // when signal is 0
+  int signal = 0;           // the signal that ended it
   uint64_t peak_bytes = 0;  // resident memory when it was highest, mapped files included
   // "exited with status 3", "was killed by signal 11 (Segmentation fault)".
   std::string ToString() const;
@@ -34,8 +34,8 @@ class ChildProcess {
  public:
   // Runs `program` with standard input from /dev/null, output and error as here, no signal blocked, and of the environment only
   // ChildEnvironment(), and of all other open files only `inherited`, under the number kInheritedFd. kNotFound when there is no such program.
-  static Result<ChildProcess> Start(const std::filesystem::path& program, const std::vector<std::string>& arguments,
-                                    int inherited);
+  static Result<ChildProcess> Start(const std::filesystem::path& program,
+                                    const std::vector<std::string>& arguments, int inherited);
   static constexpr int kInheritedFd = 3;
 
   ChildProcess() = default;

@@ -55,7 +55,8 @@ Status TryLibrary(const std::filesystem::path& library, const char* symbol) {
   if (WIFSIGNALED(status)) {
     return Internal("opening it ended the process: " + std::string(::strsignal(WTERMSIG(status))));
   }
-  if (WEXITSTATUS(status) != 0) return Unimplemented(message.empty() ? "opening it ended the process" : message);
+  if (WEXITSTATUS(status) != 0)
+    return Unimplemented(message.empty() ? "opening it ended the process" : message);
   return OkStatus();
 }
 

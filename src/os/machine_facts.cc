@@ -24,9 +24,9 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxText = 8U << 20U;  // /proc/cpuinfo of a machine with many CPUs
 constexpr const char* kFeatures[] = {
-    "sse4_2", "avx",     "f16c",     "fma",  "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16",
-    "amx_tile", "amx_int8", "amx_bf16",
-    "asimd",  "asimdhp", "asimddp",  "i8mm", "bf16", "sve",      "sve2",    "sme",
+    "sse4_2",      "avx",         "f16c",     "fma",      "avx2",     "avx_vnni", "avx512f",
+    "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16", "asimd",    "asimdhp",
+    "asimddp",     "i8mm",        "bf16",     "sve",      "sve2",     "sme",
 };
 
 // Until the end: files of /proc say that they are empty.
@@ -42,7 +42,8 @@ std::string Read(const fs::path& path) {
 
 std::string_view Trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\n')) text.remove_suffix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\n'))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -53,7 +54,8 @@ std::string_view ValueOf(std::string_view text, std::string_view key, char separ
     const std::string_view line = text.substr(0, end);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     const size_t at = line.find(separator);
-    if (at != std::string_view::npos && Trimmed(line.substr(0, at)) == key) return Trimmed(line.substr(at + 1));
+    if (at != std::string_view::npos && Trimmed(line.substr(0, at)) == key)
+      return Trimmed(line.substr(at + 1));
   }
   return {};
 }
@@ -110,7 +112,8 @@ MachineFacts ReadMachineFacts(const fs::path& root) {
   std::string release = Read(root / "etc/os-release");
   if (release.empty()) release = Read(root / "usr/lib/os-release");
   std::string_view pretty = ValueOf(release, "PRETTY_NAME", '=');
-  if (pretty.size() >= 2 && pretty.front() == '"' && pretty.back() == '"') pretty = pretty.substr(1, pretty.size() - 2);
+  if (pretty.size() >= 2 && pretty.front() == '"' && pretty.back() == '"')
+    pretty = pretty.substr(1, pretty.size() - 2);
   facts.distribution = pretty;
   facts.cpus = AvailableCpus();
   ReadCpu(root, &facts);
@@ -130,20 +133,21 @@ Status RealtimePermitted() {
   }).join();
   if (error == 0) return OkStatus();
   if (error == EPERM) {
-    return PermissionDenied("not permitted; give the service LimitRTPRIO=1 (or CAP_SYS_NICE), in a container also a CPU "
-                            "real-time budget");
+    return PermissionDenied(
+        "not permitted; give the service LimitRTPRIO=1 (or CAP_SYS_NICE), in a container also a CPU "
+        "real-time budget");
   }
   return Internal(std::string("sched_setscheduler: ") + ::strerror(error));
 }
 
 Result<std::string> FileSystemName(const fs::path& path) {
   static constexpr std::pair<unsigned, const char*> kNames[] = {
-      {0xEF53, "ext4"},       {0x58465342, "xfs"},  {0x9123683E, "btrfs"}, {0x01021994, "tmpfs"},
-      {0x794C7630, "overlayfs"}, {0x6969, "nfs"},   {0xFF534D42, "cifs"},  {0x65735546, "fuse"},
-      {0x2FC12FC1, "zfs"},    {0xF2F52010, "f2fs"}, {0x4D44, "vfat"},      {0x2011BAB0, "exfat"},
-      {0xCA451A4E, "bcachefs"}, {0x01021997, "9p"}, {0x6A656A63, "virtiofs"},
+      {0xEF53, "ext4"},          {0x58465342, "xfs"},  {0x9123683E, "btrfs"},    {0x01021994, "tmpfs"},
+      {0x794C7630, "overlayfs"}, {0x6969, "nfs"},      {0xFF534D42, "cifs"},     {0x65735546, "fuse"},
+      {0x2FC12FC1, "zfs"},       {0xF2F52010, "f2fs"}, {0x4D44, "vfat"},         {0x2011BAB0, "exfat"},
+      {0xCA451A4E, "bcachefs"},  {0x01021997, "9p"},   {0x6A656A63, "virtiofs"},
   };
-  struct statfs info {};
+  struct statfs info{};
   if (::statfs(path.c_str(), &info) != 0) return ErrnoStatus(errno, "statfs", path);
   const auto type = static_cast<unsigned>(info.f_type);
   for (const auto& [number, name] : kNames) {

@@ -24,7 +24,8 @@ class MachineFactsTest : public ::testing::Test {
 
 TEST_F(MachineFactsTest, ReadsAnX86Machine) {
   Put("etc/os-release", "NAME=Debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n");
-  Put("proc/cpuinfo", "processor\t: 0\nmodel name\t: Xeon\nflags\t\t: fpu avx2 fma avx sse4_2 avx512f\n\nprocessor\t: 1\n");
+  Put("proc/cpuinfo",
+      "processor\t: 0\nmodel name\t: Xeon\nflags\t\t: fpu avx2 fma avx sse4_2 avx512f\n\nprocessor\t: 1\n");
   Put("proc/meminfo", "MemTotal: 1 kB\nHugePages_Free:     12\nHugepagesize:       2048 kB\n");
   Put("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
   Put("proc/pressure/memory", "some avg10=0.00\n");
@@ -69,7 +70,8 @@ TEST(FileSystemNameTest, KnowsProcByItsNumberAndMissingFoldersByName) {
 }
 
 TEST(TryLibraryTest, TellsLibrariesFromOtherFiles) {
-  EXPECT_TRUE(TryLibrary(MLOS_TEST_LIBRARY, "mlos_test_library_answer").ok()) << TryLibrary(MLOS_TEST_LIBRARY, "mlos_test_library_answer").ToString();
+  EXPECT_TRUE(TryLibrary(MLOS_TEST_LIBRARY, "mlos_test_library_answer").ok())
+      << TryLibrary(MLOS_TEST_LIBRARY, "mlos_test_library_answer").ToString();
   EXPECT_THAT(TryLibrary(MLOS_TEST_LIBRARY, "question").message(), HasSubstr("question"));
   TemporaryDirectory folder;
   ASSERT_TRUE(WriteFile(folder.path() / "libmlos_x.so", "no library").ok());

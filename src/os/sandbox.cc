@@ -28,20 +28,29 @@ int ThreadCount() {
 
 Outcome Apply(Mechanism mechanism, const SandboxSpec& spec, Context* context) {
   switch (mechanism) {
-    case Mechanism::kDescriptors: return CloseDescriptors(spec);
-    case Mechanism::kOomScore: return RaiseOomScore(spec.oom_score_adj);
+    case Mechanism::kDescriptors:
+      return CloseDescriptors(spec);
+    case Mechanism::kOomScore:
+      return RaiseOomScore(spec.oom_score_adj);
     case Mechanism::kUserNamespace: {
       Outcome outcome = EnterUserNamespace();
       context->in_user_namespace = outcome.in_force;
       return outcome;
     }
-    case Mechanism::kNetworkNamespace: return EnterNetworkNamespace();
-    case Mechanism::kIpcNamespace: return EnterIpcNamespace();
-    case Mechanism::kMountNamespace: return EnterMountNamespace(context->paths);
-    case Mechanism::kLimits: return ApplyLimits(spec.limits, context->in_user_namespace);
-    case Mechanism::kCapabilities: return DropCapabilities();
-    case Mechanism::kNoNewPrivileges: return SetNoNewPrivileges();
-    case Mechanism::kLandlock: return RestrictWithLandlock(context->paths);
+    case Mechanism::kNetworkNamespace:
+      return EnterNetworkNamespace();
+    case Mechanism::kIpcNamespace:
+      return EnterIpcNamespace();
+    case Mechanism::kMountNamespace:
+      return EnterMountNamespace(context->paths);
+    case Mechanism::kLimits:
+      return ApplyLimits(spec.limits, context->in_user_namespace);
+    case Mechanism::kCapabilities:
+      return DropCapabilities();
+    case Mechanism::kNoNewPrivileges:
+      return SetNoNewPrivileges();
+    case Mechanism::kLandlock:
+      return RestrictWithLandlock(context->paths);
     case Mechanism::kSystemCalls:
       return FilterSystemCalls(!spec.write_paths.empty(), !spec.device_paths.empty());
   }
@@ -52,7 +61,10 @@ Status RequireAll(const SandboxReport& report) {
   std::string missing;
   for (const MechanismState& state : report.mechanisms) {
     if (state.state != MechanismState::State::kMissing) continue;
-    missing.append(missing.empty() ? "" : "; ").append(MechanismName(state.mechanism)).append(": ").append(state.detail);
+    missing.append(missing.empty() ? "" : "; ")
+        .append(MechanismName(state.mechanism))
+        .append(": ")
+        .append(state.detail);
   }
   if (missing.empty()) return OkStatus();
   return Unimplemented("the sandbox is required and this machine lacks parts of it: " + missing +
@@ -77,9 +89,9 @@ Result<SandboxReport> EnterSandbox(const SandboxSpec& spec) {
       continue;
     }
     sandbox::Outcome outcome = sandbox::Apply(mechanism, spec, &context);
-    report.mechanisms.push_back({mechanism,
-                                 outcome.in_force ? MechanismState::State::kInForce : MechanismState::State::kMissing,
-                                 std::move(outcome.detail)});
+    report.mechanisms.push_back(
+        {mechanism, outcome.in_force ? MechanismState::State::kInForce : MechanismState::State::kMissing,
+         std::move(outcome.detail)});
   }
   if (spec.mode == SandboxMode::kRequire) MLOS_RETURN_IF_ERROR(sandbox::RequireAll(report));
   return report;
@@ -111,8 +123,9 @@ Result<SandboxReport> ProbeSandbox() {
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (text.empty()) return Internal("the process that tried the sandbox ended without a report (wait status " +
-                                    std::to_string(status) + ")");
+  if (text.empty())
+    return Internal("the process that tried the sandbox ended without a report (wait status " +
+                    std::to_string(status) + ")");
   return SandboxReport::Parse(text);
 }
 

@@ -29,9 +29,10 @@ enum class Mechanism {
   kSystemCalls,       // a list of system calls; no process, no socket, no file opened for writing
 };
 inline constexpr Mechanism kAllMechanisms[] = {
-    Mechanism::kDescriptors,      Mechanism::kOomScore,       Mechanism::kUserNamespace, Mechanism::kNetworkNamespace,
-    Mechanism::kIpcNamespace,     Mechanism::kMountNamespace, Mechanism::kLimits,        Mechanism::kCapabilities,
-    Mechanism::kNoNewPrivileges,  Mechanism::kLandlock,       Mechanism::kSystemCalls,
+    Mechanism::kDescriptors,      Mechanism::kOomScore,     Mechanism::kUserNamespace,
+    Mechanism::kNetworkNamespace, Mechanism::kIpcNamespace, Mechanism::kMountNamespace,
+    Mechanism::kLimits,           Mechanism::kCapabilities, Mechanism::kNoNewPrivileges,
+    Mechanism::kLandlock,         Mechanism::kSystemCalls,
 };
 
 // "descriptors", "oom_score", "user_namespace", "network_namespace", "ipc_namespace", "mount_namespace", "limits",

@@ -67,7 +67,7 @@ uint64_t RightsOf(const AllowedPath& path, bool is_folder) {
 int AddRule(int ruleset, const AllowedPath& path, uint64_t handled) {
   const int fd = ::open(path.path.c_str(), O_PATH | O_CLOEXEC);
   if (fd < 0) return errno == ENOENT ? 0 : errno;
-  struct stat info {};
+  struct stat info{};
   int error = 0;
   if (::fstat(fd, &info) != 0) {
     error = errno;
@@ -94,8 +94,10 @@ Outcome RestrictWithLandlock(const std::vector<AllowedPath>& paths) {
   if (abi < 0 && errno == EOPNOTSUPP) {
     return Missing("in the kernel but disabled; add landlock to lsm= on the kernel's command line");
   }
-  if (abi < 0) return Missing("not in this kernel (Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK has it)");
-  const Ruleset rules{FileRights(abi), abi >= 4 ? kBindAndConnectTcp : 0, abi >= 6 ? kScopeAbstractSocketsAndSignals : 0};
+  if (abi < 0)
+    return Missing("not in this kernel (Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK has it)");
+  const Ruleset rules{FileRights(abi), abi >= 4 ? kBindAndConnectTcp : 0,
+                      abi >= 6 ? kScopeAbstractSocketsAndSignals : 0};
   const size_t size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
   const int ruleset = static_cast<int>(::syscall(SYS_landlock_create_ruleset, &rules, size, 0));
   if (ruleset < 0) return MissingErrno(errno, "landlock_create_ruleset");

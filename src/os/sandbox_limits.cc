@@ -51,7 +51,8 @@ Outcome CloseDescriptors(const SandboxSpec& spec) {
   const std::vector<int> fds = OpenDescriptors();
   if (fds.empty()) return Missing("cannot list /proc/self/fd; is /proc mounted?");
   for (const int fd : fds) {
-    const bool keep = fd <= 2 || std::find(spec.keep_fds.begin(), spec.keep_fds.end(), fd) != spec.keep_fds.end();
+    const bool keep =
+        fd <= 2 || std::find(spec.keep_fds.begin(), spec.keep_fds.end(), fd) != spec.keep_fds.end();
     if (keep) {
       ++kept;
     } else if (::close(fd) == 0) {

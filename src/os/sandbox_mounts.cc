@@ -113,7 +113,8 @@ Failure Bind(const AllowedPath& bind) {
   const fs::path from = Under("/old", bind.path);
   const fs::path to = Under("/new", bind.path);
   std::error_code code;
-  if (const int error = MakeTarget(to, fs::is_directory(from, code)); error != 0) return {error, "make " + to.string()};
+  if (const int error = MakeTarget(to, fs::is_directory(from, code)); error != 0)
+    return {error, "make " + to.string()};
   if (::mount(from.c_str(), to.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
     return {errno, "bind '" + bind.path.string() + "'"};
   }
@@ -124,14 +125,16 @@ Failure Bind(const AllowedPath& bind) {
   if (!bind.code) attributes.set |= kNoExecute;
   if (::syscall(SYS_mount_setattr, AT_FDCWD, to.c_str(), kRecursive, &attributes, sizeof attributes) != 0) {
     const int error = errno;
-    return {error, error == ENOSYS ? "mount_setattr (Linux 5.12 or newer has it)" : "mount_setattr on " + to.string()};
+    return {error, error == ENOSYS ? "mount_setattr (Linux 5.12 or newer has it)"
+                                   : "mount_setattr on " + to.string()};
   }
   return {};
 }
 
 // An empty tmpfs becomes the root; the machine's stands at /old, the view to be built at /new.
 Failure OpenStage() {
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return {errno, "mount --make-rprivate /"};
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return {errno, "mount --make-rprivate /"};
   const char* stage = nullptr;
   for (const char* place : kScratch) {
     std::error_code error;
@@ -180,9 +183,11 @@ Failure Build(const Layout& layout) {
   }
   for (const auto& [path, target] : layout.links) {
     const fs::path link = Under("/new", path);
-    if (const int error = MakeFolders(link.parent_path()); error != 0 && error != EROFS) return {error, "mkdir"};
+    if (const int error = MakeFolders(link.parent_path()); error != 0 && error != EROFS)
+      return {error, "mkdir"};
     // A link inside a bound folder is there already.
-    if (::symlink(target.c_str(), link.c_str()) != 0 && errno != EEXIST && errno != EROFS) return {errno, "symlink"};
+    if (::symlink(target.c_str(), link.c_str()) != 0 && errno != EEXIST && errno != EROFS)
+      return {errno, "symlink"};
   }
   return {};
 }
@@ -203,8 +208,9 @@ Outcome EnterMountNamespace(const std::vector<AllowedPath>& paths) {
     (void)::chdir(before.c_str());
     Outcome outcome = MissingErrno(failure.error, failure.what);
     if (failure.error == EACCES || failure.error == EPERM) {
-      outcome.detail += " (a security module may restrict user namespaces: sysctl "
-                        "kernel.apparmor_restrict_unprivileged_userns)";
+      outcome.detail +=
+          " (a security module may restrict user namespaces: sysctl "
+          "kernel.apparmor_restrict_unprivileged_userns)";
     }
     return outcome;
   }

@@ -29,7 +29,8 @@ int ReadNumber(const char* path, int fallback) {
 
 // What an administrator can change when the kernel says no.
 std::string WhyNoUserNamespace() {
-  if (ReadNumber("/proc/sys/user/max_user_namespaces", 1) == 0) return " (sysctl user.max_user_namespaces is 0)";
+  if (ReadNumber("/proc/sys/user/max_user_namespaces", 1) == 0)
+    return " (sysctl user.max_user_namespaces is 0)";
   if (ReadNumber("/proc/sys/kernel/unprivileged_userns_clone", 1) == 0) {
     return " (sysctl kernel.unprivileged_userns_clone is 0)";
   }
@@ -38,7 +39,8 @@ std::string WhyNoUserNamespace() {
 
 std::string WhyNoRights() {
   if (ReadNumber("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", 0) == 1) {
-    return " (AppArmor restricts user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns, or a profile for "
+    return " (AppArmor restricts user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns, or a "
+           "profile for "
            "mlos-worker)";
   }
   return " (needs a user namespace or CAP_SYS_ADMIN)";
@@ -66,13 +68,17 @@ Outcome EnterUserNamespace() {
   // Only one's own ids exist inside; without this they would read as "nobody", which changes nothing but messages.
   int error = WriteText("/proc/self/setgroups", "deny");
   if (error == ENOENT) error = 0;
-  if (error == 0) error = WriteText("/proc/self/uid_map", std::to_string(uid) + " " + std::to_string(uid) + " 1");
-  if (error == 0) error = WriteText("/proc/self/gid_map", std::to_string(gid) + " " + std::to_string(gid) + " 1");
+  if (error == 0)
+    error = WriteText("/proc/self/uid_map", std::to_string(uid) + " " + std::to_string(uid) + " 1");
+  if (error == 0)
+    error = WriteText("/proc/self/gid_map", std::to_string(gid) + " " + std::to_string(gid) + " 1");
   return InForce("user " + std::to_string(uid) + " only" + (error == 0 ? "" : ", shown as nobody"));
 }
 
 Outcome EnterNetworkNamespace() { return Enter(CLONE_NEWNET, "CLONE_NEWNET", "no network device"); }
 
-Outcome EnterIpcNamespace() { return Enter(CLONE_NEWIPC, "CLONE_NEWIPC", "own message queues and semaphores"); }
+Outcome EnterIpcNamespace() {
+  return Enter(CLONE_NEWIPC, "CLONE_NEWIPC", "own message queues and semaphores");
+}
 
 }  // namespace mlos::os::sandbox

@@ -9,9 +9,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kCode[] = {"/lib",           "/lib32",         "/lib64",         "/libx32", "/usr/lib", "/usr/lib32",
-                                 "/usr/lib64",     "/usr/libx32",    "/usr/local/lib", "/nix/store",
-                                 "/usr/local/lib64"};
+constexpr const char* kCode[] = {"/lib",           "/lib32",     "/lib64",          "/libx32",
+                                 "/usr/lib",       "/usr/lib32", "/usr/lib64",      "/usr/libx32",
+                                 "/usr/local/lib", "/nix/store", "/usr/local/lib64"};
 constexpr const char* kFiles[] = {
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",

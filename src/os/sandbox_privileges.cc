@@ -20,8 +20,8 @@ bool GetCapabilities(__user_cap_data_struct (&data)[2]) {
 }
 
 bool HoldsAny(const __user_cap_data_struct (&data)[2]) {
-  return (data[0].effective | data[0].permitted | data[0].inheritable | data[1].effective | data[1].permitted |
-          data[1].inheritable) != 0;
+  return (data[0].effective | data[0].permitted | data[0].inheritable | data[1].effective |
+          data[1].permitted | data[1].inheritable) != 0;
 }
 
 }  // namespace
@@ -36,13 +36,15 @@ Outcome DropCapabilities() {
   }
   (void)::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   (void)::prctl(PR_SET_SECUREBITS,
-                SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
-                    SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
+                SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                    SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
+                    SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
                 0, 0, 0);
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2] = {};
   if (::syscall(SYS_capset, &header, none) != 0) return MissingErrno(errno, "capset");
-  if (!GetCapabilities(data) || HoldsAny(data)) return Missing("the kernel still reports capabilities after dropping them");
+  if (!GetCapabilities(data) || HoldsAny(data))
+    return Missing("the kernel still reports capabilities after dropping them");
   return InForce(held ? "all dropped" : "none held");
 }
 

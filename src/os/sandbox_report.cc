@@ -50,9 +50,12 @@ std::optional<Mechanism> FindMechanism(std::string_view name) {
 
 std::string_view StateName(MechanismState::State state) {
   switch (state) {
-    case MechanismState::State::kInForce: return "in_force";
-    case MechanismState::State::kMissing: return "missing";
-    case MechanismState::State::kOff: return "off";
+    case MechanismState::State::kInForce:
+      return "in_force";
+    case MechanismState::State::kMissing:
+      return "missing";
+    case MechanismState::State::kOff:
+      return "off";
   }
   return "unknown";
 }
@@ -86,12 +89,14 @@ Result<SandboxReport> SandboxReport::Parse(std::string_view text) {
   SandboxReport report;
   for (size_t lines = 0; !text.empty(); ++lines) {
     const size_t end = text.find('\n');
-    if (end == std::string_view::npos || lines == kMaxLines) return InvalidArgument("sandbox report: cut off or too long");
+    if (end == std::string_view::npos || lines == kMaxLines)
+      return InvalidArgument("sandbox report: cut off or too long");
     const std::string_view line = text.substr(0, end);
     text.remove_prefix(end + 1);
     const size_t first = line.find('\t');
     const size_t second = first == std::string_view::npos ? first : line.find('\t', first + 1);
-    if (second == std::string_view::npos) return InvalidArgument("sandbox report: a line without three fields");
+    if (second == std::string_view::npos)
+      return InvalidArgument("sandbox report: a line without three fields");
     const auto state = FindState(line.substr(first + 1, second - first - 1));
     if (!state) return InvalidArgument("sandbox report: unknown state");
     // A newer worker may know more mechanisms than this host.

@@ -51,7 +51,9 @@ int InSandbox(const SandboxSpec& spec, const Try& attempt) {
   return WEXITSTATUS(status);
 }
 int Errno(long result) { return result >= 0 ? 0 : errno; }
-int OpenAndClose(const std::filesystem::path& path, int flags) { return Errno(::open(path.c_str(), flags, 0600)); }
+int OpenAndClose(const std::filesystem::path& path, int flags) {
+  return Errno(::open(path.c_str(), flags, 0600));
+}
 
 class SandboxTest : public ::testing::Test {
  protected:
@@ -106,7 +108,8 @@ TEST_F(SandboxTest, ReadsThePackageAndNothingElse) {
   EXPECT_EQ(InSandbox(spec_, [&] { return OpenAndClose(inside_ / "model", O_RDONLY); }), 0);
   EXPECT_THAT(InSandbox(spec_, [&] { return OpenAndClose(folder_.path() / "foreign", O_RDONLY); }),
               ::testing::AnyOf(ENOENT, EACCES));
-  EXPECT_THAT(InSandbox(spec_, [] { return OpenAndClose("/etc/passwd", O_RDONLY); }), ::testing::AnyOf(ENOENT, EACCES));
+  EXPECT_THAT(InSandbox(spec_, [] { return OpenAndClose("/etc/passwd", O_RDONLY); }),
+              ::testing::AnyOf(ENOENT, EACCES));
   EXPECT_THAT(InSandbox(spec_, [] { return OpenAndClose("/proc/1/cmdline", O_RDONLY); }),
               ::testing::AnyOf(ENOENT, EACCES));
 }
@@ -131,7 +134,8 @@ TEST_P(ConfinesAloneTest, ForeignFilesAndWriting) {
   EXPECT_EQ(ReadFile(inside_ / "model", 100).value_or(""), "weights");
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, ConfinesAloneTest, ::testing::Values(Mechanism::kMountNamespace, Mechanism::kLandlock),
+INSTANTIATE_TEST_SUITE_P(Files, ConfinesAloneTest,
+                         ::testing::Values(Mechanism::kMountNamespace, Mechanism::kLandlock),
                          [](const auto& param) { return std::string(MechanismName(param.param)); });
 
 TEST_F(SandboxTest, SystemCallsAloneRefuseWriting) {
@@ -152,7 +156,9 @@ TEST_F(SandboxTest, WritesOnlyWhereItMay) {
   spec_.write_paths = {cache};
   EXPECT_EQ(InSandbox(spec_, [&] { return OpenAndClose(cache / "new", O_CREAT | O_RDWR); }), 0);
   EXPECT_TRUE(Exists(cache / "new"));
-  EXPECT_EQ(InSandbox(spec_, [&] { return Errno(::rename((cache / "new").c_str(), (cache / "other").c_str())); }), 0);
+  EXPECT_EQ(
+      InSandbox(spec_, [&] { return Errno(::rename((cache / "new").c_str(), (cache / "other").c_str())); }),
+      0);
   EXPECT_THAT(InSandbox(spec_, [&] { return OpenAndClose(inside_ / "model", O_RDWR); }),
               ::testing::AnyOf(EROFS, EACCES));
 }
@@ -182,8 +188,8 @@ TEST_F(SandboxTest, OpensSystemLibraries) {
 }
 
 TEST_F(SandboxTest, SeesTheMachineItRunsOn) {
-  for (const char* path : {"/proc/self/status", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu/online",
-                           "/dev/null", "/dev/urandom"}) {
+  for (const char* path : {"/proc/self/status", "/proc/cpuinfo", "/proc/meminfo",
+                           "/sys/devices/system/cpu/online", "/dev/null", "/dev/urandom"}) {
     if (!Exists(path)) continue;
     EXPECT_EQ(InSandbox(spec_, [&] { return OpenAndClose(path, O_RDONLY); }), 0) << path;
   }
@@ -201,7 +207,8 @@ TEST_F(SandboxTest, HasNoNetwork) {
   socklen_t size = sizeof address;
   ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
   const auto connect = [&] {
-    return Errno(::connect(::socket(AF_INET, SOCK_STREAM, 0), reinterpret_cast<sockaddr*>(&address), sizeof address));
+    return Errno(
+        ::connect(::socket(AF_INET, SOCK_STREAM, 0), reinterpret_cast<sockaddr*>(&address), sizeof address));
   };
   EXPECT_EQ(InSandbox(spec_, connect), ENETUNREACH);
   ASSERT_EQ(connect(), 0) << "the listener must be reachable from outside";
@@ -230,11 +237,13 @@ TEST_F(SandboxTest, UsesTheSocketItInherited) {
 
 TEST_F(SandboxTest, MakesThreadsButNoProcesses) {
   NEEDS(Mechanism::kSystemCalls);
-  EXPECT_EQ(InSandbox(spec_, [] {
-              int seen = 1;
-              std::thread([&] { seen = 0; }).join();
-              return seen;
-            }), 0);
+  EXPECT_EQ(InSandbox(spec_,
+                      [] {
+                        int seen = 1;
+                        std::thread([&] { seen = 0; }).join();
+                        return seen;
+                      }),
+            0);
   EXPECT_EQ(InSandbox(spec_, [] { return Errno(::fork()); }), EPERM);
   EXPECT_EQ(InSandbox(spec_, [] { return Errno(::syscall(SYS_clone3, nullptr, 0)); }), ENOSYS);
 }
@@ -249,7 +258,8 @@ TEST_F(SandboxTest, SignalsNobodyElse) {
 }
 
 // What only an attack does ends the process, with a signal that the parent can tell from a crash.
-class FatalCallTest : public SandboxTest, public ::testing::WithParamInterface<std::pair<const char*, long>> {};
+class FatalCallTest : public SandboxTest,
+                      public ::testing::WithParamInterface<std::pair<const char*, long>> {};
 
 TEST_P(FatalCallTest, EndsTheProcess) {
   NEEDS(Mechanism::kSystemCalls);
@@ -261,15 +271,16 @@ TEST_P(FatalCallTest, EndsTheProcess) {
   EXPECT_EQ(WTERMSIG(status), SIGSYS);
 }
 
-INSTANTIATE_TEST_SUITE_P(Calls, FatalCallTest,
-                         ::testing::Values(std::pair("execve", SYS_execve), std::pair("execveat", SYS_execveat),
-                                           std::pair("ptrace", SYS_ptrace), std::pair("mount", SYS_mount),
-                                           std::pair("unshare", SYS_unshare), std::pair("setns", SYS_setns),
-                                           std::pair("bpf", SYS_bpf), std::pair("perf_event_open", SYS_perf_event_open),
-                                           std::pair("keyctl", SYS_keyctl), std::pair("kexec_load", SYS_kexec_load),
-                                           std::pair("process_vm_writev", SYS_process_vm_writev),
-                                           std::pair("init_module", SYS_init_module)),
-                         [](const auto& param) { return std::string(param.param.first); });
+INSTANTIATE_TEST_SUITE_P(
+    Calls, FatalCallTest,
+    ::testing::Values(std::pair("execve", SYS_execve), std::pair("execveat", SYS_execveat),
+                      std::pair("ptrace", SYS_ptrace), std::pair("mount", SYS_mount),
+                      std::pair("unshare", SYS_unshare), std::pair("setns", SYS_setns),
+                      std::pair("bpf", SYS_bpf), std::pair("perf_event_open", SYS_perf_event_open),
+                      std::pair("keyctl", SYS_keyctl), std::pair("kexec_load", SYS_kexec_load),
+                      std::pair("process_vm_writev", SYS_process_vm_writev),
+                      std::pair("init_module", SYS_init_module)),
+    [](const auto& param) { return std::string(param.param.first); });
 
 TEST_F(SandboxTest, AbortStillEndsItAsAnAbort) {
   const int status = StatusInSandbox(spec_, []() -> int { ::abort(); });
@@ -281,53 +292,71 @@ TEST_F(SandboxTest, PrivateMemoryHasALimitAndMappedFilesDoNot) {
   constexpr uint64_t kLimit = 128U << 20U;
   spec_.limits.private_bytes = kLimit;
   const auto map_private = [](size_t bytes) {
-    return ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? errno : 0;
+    return ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED
+               ? errno
+               : 0;
   };
   EXPECT_EQ(InSandbox(spec_, [&] { return map_private(kLimit / 4); }), 0);
   EXPECT_EQ(InSandbox(spec_, [&] { return map_private(kLimit * 2); }), ENOMEM);
   ASSERT_EQ(::truncate((inside_ / "model").c_str(), kLimit * 2), 0);
-  EXPECT_EQ(InSandbox(spec_, [&] {
-              const int fd = ::open((inside_ / "model").c_str(), O_RDONLY);
-              return ::mmap(nullptr, kLimit * 2, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? errno : 0;
-            }), 0);
+  EXPECT_EQ(InSandbox(spec_,
+                      [&] {
+                        const int fd = ::open((inside_ / "model").c_str(), O_RDONLY);
+                        return ::mmap(nullptr, kLimit * 2, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? errno
+                                                                                                       : 0;
+                      }),
+            0);
 }
 
 TEST_F(SandboxTest, NoMemoryEscapesTheLimit) {
   NEEDS(Mechanism::kSystemCalls);
   EXPECT_EQ(InSandbox(spec_, [] { return Errno(::memfd_create("x", 0)); }), EPERM);
-  EXPECT_EQ(InSandbox(spec_, [] {
-              return ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? errno : 0;
-            }), EPERM);
+  EXPECT_EQ(InSandbox(spec_,
+                      [] {
+                        return ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) ==
+                                       MAP_FAILED
+                                   ? errno
+                                   : 0;
+                      }),
+            EPERM);
 }
 
 TEST_F(SandboxTest, LimitsCannotBeRaisedAgain) {
   NEEDS(Mechanism::kSystemCalls);
-  EXPECT_EQ(InSandbox(spec_, [] {
-              const rlimit more{4096, 4096};
-              return Errno(::setrlimit(RLIMIT_NOFILE, &more));
-            }), EPERM);
-  EXPECT_EQ(InSandbox(spec_, [] {
-              rlimit now{};
-              return Errno(::getrlimit(RLIMIT_NOFILE, &now)) != 0 || now.rlim_max != 1024 ? 1 : 0;
-            }), 0);
+  EXPECT_EQ(InSandbox(spec_,
+                      [] {
+                        const rlimit more{4096, 4096};
+                        return Errno(::setrlimit(RLIMIT_NOFILE, &more));
+                      }),
+            EPERM);
+  EXPECT_EQ(InSandbox(spec_,
+                      [] {
+                        rlimit now{};
+                        return Errno(::getrlimit(RLIMIT_NOFILE, &now)) != 0 || now.rlim_max != 1024 ? 1 : 0;
+                      }),
+            0);
 }
 
 TEST_F(SandboxTest, HoldsNoCapability) {
-  EXPECT_EQ(InSandbox(spec_, [] {
-              uint32_t header[2] = {0x20080522, 0};
-              uint32_t data[6] = {};
-              if (::syscall(SYS_capget, header, data) != 0) return errno;
-              return data[0] == 0 && data[1] == 0 && data[3] == 0 && data[4] == 0 ? 0 : 1;
-            }), 0);
+  EXPECT_EQ(InSandbox(spec_,
+                      [] {
+                        uint32_t header[2] = {0x20080522, 0};
+                        uint32_t data[6] = {};
+                        if (::syscall(SYS_capget, header, data) != 0) return errno;
+                        return data[0] == 0 && data[1] == 0 && data[3] == 0 && data[4] == 0 ? 0 : 1;
+                      }),
+            0);
 }
 
 TEST_F(SandboxTest, AMechanismThatIsTurnedOffIsReportedAsOff) {
   spec_.off = {Mechanism::kSystemCalls};
-  EXPECT_EQ(InSandbox(spec_, [] {
-              const pid_t child = ::fork();
-              if (child == 0) ::_exit(0);
-              return Errno(child);
-            }), 0);
+  EXPECT_EQ(InSandbox(spec_,
+                      [] {
+                        const pid_t child = ::fork();
+                        if (child == 0) ::_exit(0);
+                        return Errno(child);
+                      }),
+            0);
   spec_.off = {std::begin(kAllMechanisms), std::end(kAllMechanisms)};
   const auto report = EnterSandbox(spec_);  // nothing happens to the test program itself
   ASSERT_TRUE(report.ok());
@@ -362,18 +391,20 @@ TEST_F(SandboxTest, RequiredAndMissingIsAnErrorThatNamesTheMechanism) {
 }
 
 TEST_F(SandboxTest, IsRefusedOnceThereAreThreads) {
-  EXPECT_EQ(InSandbox({.mode = SandboxMode::kOff}, [&] {
-              int pipe_fds[2];
-              if (::pipe(pipe_fds) != 0) return errno;
-              std::thread other([&] {
-                char byte = 0;
-                (void)!::read(pipe_fds[0], &byte, 1);
-              });
-              const auto report = EnterSandbox(SandboxSpec{});
-              (void)!::write(pipe_fds[1], "x", 1);
-              other.join();
-              return report.status().code() == Code::kFailedPrecondition ? 0 : 1;
-            }), 0);
+  EXPECT_EQ(InSandbox({.mode = SandboxMode::kOff},
+                      [&] {
+                        int pipe_fds[2];
+                        if (::pipe(pipe_fds) != 0) return errno;
+                        std::thread other([&] {
+                          char byte = 0;
+                          (void)!::read(pipe_fds[0], &byte, 1);
+                        });
+                        const auto report = EnterSandbox(SandboxSpec{});
+                        (void)!::write(pipe_fds[1], "x", 1);
+                        other.join();
+                        return report.status().code() == Code::kFailedPrecondition ? 0 : 1;
+                      }),
+            0);
 }
 
 TEST(SandboxReportTest, ReadsBackWhatItWrites) {
@@ -397,7 +428,8 @@ TEST(SandboxReportTest, RefusesWhatIsNoReport) {
 }
 
 TEST(MechanismTest, NamesAreFoundAgain) {
-  for (const Mechanism mechanism : kAllMechanisms) EXPECT_EQ(FindMechanism(MechanismName(mechanism)), mechanism);
+  for (const Mechanism mechanism : kAllMechanisms)
+    EXPECT_EQ(FindMechanism(MechanismName(mechanism)), mechanism);
   EXPECT_FALSE(FindMechanism("wishes").has_value());
 }
 

@@ -68,8 +68,8 @@ struct Conversion {
   std::string task;
   std::vector<PackageFile> sources;
   std::string graph_sha256;
-  bool verified = false;        // it was executed once, with finite answers, before it was installed
-  std::string quantization;     // "", "int8"
+  bool verified = false;            // it was executed once, with finite answers, before it was installed
+  std::string quantization;         // "", "int8"
   double quantization_max_abs = 0;  // largest difference from the model before, over one execution
   double quantization_cosine = 0;   // smallest cosine of an output with the one before
 

@@ -24,9 +24,9 @@ using OptionList = std::vector<std::pair<std::string, std::string>>;  // name, v
 
 // Where the plugin's code runs.
 enum class Isolation {
-  kDefault,  // as the registry was opened
-  kNone,     // in this process
-  kProcess,  // in a process of its own
+  kDefault,        // as the registry was opened
+  kNone,           // in this process
+  kProcess,        // in a process of its own
   kUnsafeProcess,  // in a process of its own, without a sandbox
 };
 

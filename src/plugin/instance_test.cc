@@ -299,7 +299,9 @@ TEST_P(InstanceTest, SaysWhatIsWrongWithTheModelFile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Isolation, InstanceTest, ::testing::Values(Isolation::kNone, Isolation::kProcess),
-                         [](const auto& param) { return param.param == Isolation::kNone ? "InProcess" : "InWorker"; });
+                         [](const auto& param) {
+                           return param.param == Isolation::kNone ? "InProcess" : "InWorker";
+                         });
 
 }  // namespace
 }  // namespace mlos::plugin

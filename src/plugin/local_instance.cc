@@ -151,7 +151,8 @@ Result<Estimate> EstimateWith(const PluginLibrary& library, const LoadOptions& o
   smi_error error = EmptyError();
   const smi_code code = library.api().estimate(library.plugin(), &load.params, &estimate, &error);
   if (code != SMI_OK) return StatusFromSmi(code, &error, library.id());
-  return Estimate{estimate.private_bytes, estimate.mapped_bytes, estimate.device_bytes, estimate.per_call_bytes};
+  return Estimate{estimate.private_bytes, estimate.mapped_bytes, estimate.device_bytes,
+                  estimate.per_call_bytes};
 }
 
 }  // namespace mlos::plugin

@@ -242,7 +242,8 @@ TEST_F(RemoteInstanceTest, DoesNotKeepTheThreadOfAShortModelWhenItsWorkerIsStopp
   ASSERT_EQ(kill(static_cast<pid_t>(instance_->stats().pid), SIGSTOP), 0);
   // The signal takes a moment.
   const auto stat = "/proc/" + std::to_string(instance_->stats().pid) + "/stat";
-  for (std::string state; state.find(") T ") == std::string::npos;) std::getline(std::ifstream(stat) >> std::ws, state);
+  for (std::string state; state.find(") T ") == std::string::npos;)
+    std::getline(std::ifstream(stat) >> std::ws, state);
   auto answer = std::make_shared<Answer>();
   instance_->Run(Attack("none"), std::make_unique<AnswerSink>(answer));
   EXPECT_EQ(answer->times(), 0) << "Run waited until the worker was killed";

@@ -24,8 +24,8 @@ int64_t NowNs() { return Clock::Real().MonotonicNs(); }
 // An engine that gets no more memory dies in many ways; what it had says more than the signal.
 std::string MemoryHint(const os::ExitStatus& status, uint64_t limit_bytes) {
   if (limit_bytes == 0 || status.peak_bytes < limit_bytes / 8 * 7) return "";
-  return ", with " + os::FormatBytes(status.peak_bytes) + " of memory, where " + os::FormatBytes(limit_bytes) +
-         " of private memory are its limit,";
+  return ", with " + os::FormatBytes(status.peak_bytes) + " of memory, where " +
+         os::FormatBytes(limit_bytes) + " of private memory are its limit,";
 }
 
 int64_t NsOf(std::chrono::milliseconds time) { return std::chrono::nanoseconds(time).count(); }

@@ -61,7 +61,8 @@ worker::Open OpenMessage(const std::filesystem::path& plugin, const OptionList& 
     open.library_paths.push_back(real.parent_path().string());
   open.read_paths = Texts(settings.read_paths);
   if (load != nullptr) {
-    if (load->isolation == Isolation::kUnsafeProcess) open.sandbox_mode = static_cast<uint32_t>(os::SandboxMode::kOff);
+    if (load->isolation == Isolation::kUnsafeProcess)
+      open.sandbox_mode = static_cast<uint32_t>(os::SandboxMode::kOff);
     for (const auto* path : {&load->package_dir, &load->model_path}) {
       if (!path->empty()) open.read_paths.push_back(path->string());
     }

@@ -305,9 +305,10 @@ Result<ModelStatus> Server::RegisterModel(const RegisterRequest& request) {
     path = std::filesystem::path(request.manifest_path).parent_path();
   if (path.empty()) return InvalidArgument("path is missing: the package folder or the model file");
   if (!path.is_absolute()) return InvalidArgument("path '" + path.string() + "' is not absolute");
-  if (!request.isolation.empty() && request.isolation != "process" &&
-      request.isolation != "unsafe-process" && request.isolation != "none") {
-    return InvalidArgument("isolation '" + request.isolation + "' is unknown, wanted process, unsafe-process (a process "
+  if (!request.isolation.empty() && request.isolation != "process" && request.isolation != "unsafe-process" &&
+      request.isolation != "none") {
+    return InvalidArgument("isolation '" + request.isolation +
+                           "' is unknown, wanted process, unsafe-process (a process "
                            "without a sandbox) or none (inside mlos-core)");
   }
   model::SwapReport swap;

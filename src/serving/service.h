@@ -29,7 +29,7 @@ struct RegisterRequest {
   std::string description;       // informative
   // How long it stays loaded without requests; negative = for ever; unset = the server's default.
   std::optional<int64_t> keep_alive_ns;
-  bool pinned = false;  // never unloaded to make room
+  bool pinned = false;    // never unloaded to make room
   std::string isolation;  // "process", "unsafe-process" (no sandbox), "none"; empty = the server's default
 };
 

@@ -9,7 +9,8 @@ std::vector<WorkerStatus> Server::ListWorkers() {
     if (snapshot.model == nullptr || snapshot.model->instance == nullptr) continue;
     const plugin::Instance& instance = *snapshot.model->instance;
     const plugin::InstanceStats stats = instance.stats();
-    workers.push_back({snapshot.model->id, snapshot.model->plugin_id, stats.pid, stats.restarts, instance.sandbox()});
+    workers.push_back(
+        {snapshot.model->id, snapshot.model->plugin_id, stats.pid, stats.restarts, instance.sandbox()});
   }
   return workers;
 }

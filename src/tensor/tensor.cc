@@ -91,8 +91,8 @@ Result<Tensor> Tensor::Adopt(DType dtype, Shape shape, std::span<std::byte> bloc
   if (dtype != DType::kBytes) {
     MLOS_ASSIGN_OR_RETURN(const size_t wanted, TensorBytes(dtype, shape));
     if (wanted != block.size()) {
-      return InvalidArgument("a " + std::string(DTypeName(dtype)) + " tensor of shape " + ShapeToString(shape) +
-                             " has " + std::to_string(wanted) + " bytes, the block " +
+      return InvalidArgument("a " + std::string(DTypeName(dtype)) + " tensor of shape " +
+                             ShapeToString(shape) + " has " + std::to_string(wanted) + " bytes, the block " +
                              std::to_string(block.size()));
     }
   }

@@ -53,7 +53,8 @@ class Tensor {
   Tensor& operator=(const Tensor&) = delete;
 
   // Uninitialised bytes for a fixed-size dtype; from `arena` when that is not null and has room, else from the heap.
-  static Result<Tensor> Allocate(DType dtype, Shape shape, const std::shared_ptr<TensorArena>& arena = nullptr);
+  static Result<Tensor> Allocate(DType dtype, Shape shape,
+                                 const std::shared_ptr<TensorArena>& arena = nullptr);
   // A copy of `data`, whose size must be what dtype and shape say (kBytes: the encoding above, checked).
   static Result<Tensor> Copy(DType dtype, Shape shape, std::span<const std::byte> data,
                              const std::shared_ptr<TensorArena>& arena = nullptr);

@@ -247,7 +247,8 @@ Status CheckDatatype(const TensorSpec& spec, const std::string& name) {
 }
 
 // The object form. Values are read where they stand; whether they fit a shape that may come later is decided at the end.
-Result<Tensor> DecodeObject(JsonCursor& cursor, const TensorSpec& spec, const std::shared_ptr<TensorArena>& arena) {
+Result<Tensor> DecodeObject(JsonCursor& cursor, const TensorSpec& spec,
+                            const std::shared_ptr<TensorArena>& arena) {
   std::optional<NestedReader> values;
   Shape nested;
   std::optional<std::string> bytes;
@@ -294,7 +295,8 @@ Result<Tensor> DecodeObject(JsonCursor& cursor, const TensorSpec& spec, const st
 
 }  // namespace
 
-Result<Tensor> DecodeTensor(JsonCursor& cursor, const TensorSpec& spec, const std::shared_ptr<TensorArena>& arena) {
+Result<Tensor> DecodeTensor(JsonCursor& cursor, const TensorSpec& spec,
+                            const std::shared_ptr<TensorArena>& arena) {
   if (cursor.Peek() == '{') {
     // A BYTES scalar may be {"b64": ...} too; the object form reads it alike.
     return DecodeObject(cursor, spec, arena);

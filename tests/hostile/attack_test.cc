@@ -50,7 +50,8 @@ class AttackTest : public ::testing::Test {
     return spec;
   }
 
-  static std::string RunPlugin(const std::filesystem::path& model, const std::string& attack, const std::string& argument) {
+  static std::string RunPlugin(const std::filesystem::path& model, const std::string& attack,
+                               const std::string& argument) {
     std::vector<Status> errors;
     auto registry = PluginRegistry::Open({HostileDir("attacker")}, &errors);
     if (!registry.ok()) return registry.status().ToString();
@@ -109,9 +110,9 @@ class AttackTest : public ::testing::Test {
 };
 os::SandboxReport* AttackTest::report_ = nullptr;
 
-#define NEEDS(mechanism)                                                    \
-  if (!report_->InForce(os::Mechanism::mechanism)) {                        \
-    GTEST_SKIP() << report_->Find(os::Mechanism::mechanism)->detail;        \
+#define NEEDS(mechanism)                                             \
+  if (!report_->InForce(os::Mechanism::mechanism)) {                 \
+    GTEST_SKIP() << report_->Find(os::Mechanism::mechanism)->detail; \
   }
 
 TEST_F(AttackTest, AHarmlessCallWorksInside) { EXPECT_EQ(Attack("none").said, "done"); }
@@ -207,9 +208,10 @@ TEST_P(AttackLieTest, IsToldFromTheTruth) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Lies, AttackLieTest,
-                         ::testing::Values(Lie{"lie_dtype", "has 4 bytes, but the plugin says 8"}, Lie{"lie_shape", "outcome"},
-                                           Lie{"lie_size", "18446744073709551607 bytes after"}, Lie{"lie_name", "treasure"},
-                                           Lie{"lie_null", "no data"}),
+                         ::testing::Values(Lie{"lie_dtype", "has 4 bytes, but the plugin says 8"},
+                                           Lie{"lie_shape", "outcome"},
+                                           Lie{"lie_size", "18446744073709551607 bytes after"},
+                                           Lie{"lie_name", "treasure"}, Lie{"lie_null", "no data"}),
                          [](const auto& param) { return std::string(param.param.how); });
 
 TEST_F(AttackTest, OutputThatPointsNowhereEndsItsOwnProcess) {

@@ -37,10 +37,16 @@ static const smi_plugin_info plugin_info = {
 
 static const int64_t two[] = {2};
 static const int64_t one[] = {1};
-static const smi_tensor_spec inputs[] = {
-    {.struct_size = sizeof(smi_tensor_spec), .dtype = SMI_BYTES, .name = {"attack", 6}, .shape = two, .rank = 1}};
-static const smi_tensor_spec outputs[] = {
-    {.struct_size = sizeof(smi_tensor_spec), .dtype = SMI_BYTES, .name = {"outcome", 7}, .shape = one, .rank = 1}};
+static const smi_tensor_spec inputs[] = {{.struct_size = sizeof(smi_tensor_spec),
+                                          .dtype = SMI_BYTES,
+                                          .name = {"attack", 6},
+                                          .shape = two,
+                                          .rank = 1}};
+static const smi_tensor_spec outputs[] = {{.struct_size = sizeof(smi_tensor_spec),
+                                           .dtype = SMI_BYTES,
+                                           .name = {"outcome", 7},
+                                           .shape = one,
+                                           .rank = 1}};
 static const smi_model_info model_info = {
     .struct_size = sizeof(smi_model_info),
     .capabilities = SMI_CAP_EXECUTE | SMI_CAP_CONCURRENT,
@@ -51,8 +57,8 @@ static const smi_model_info model_info = {
     .batch_dimension = -1,
 };
 
-static smi_code attacker_open(const smi_host_api* host, const smi_option* options, uint32_t n_options, smi_plugin** plugin,
-                              smi_error* error) {
+static smi_code attacker_open(const smi_host_api* host, const smi_option* options, uint32_t n_options,
+                              smi_plugin** plugin, smi_error* error) {
   (void)host;
   (void)options;
   (void)n_options;
@@ -72,7 +78,8 @@ static const smi_plugin_info* attacker_describe(smi_plugin* plugin) {
   return &plugin_info;
 }
 
-static smi_code attacker_estimate(smi_plugin* plugin, const smi_load_params* params, smi_estimate* out, smi_error* error) {
+static smi_code attacker_estimate(smi_plugin* plugin, const smi_load_params* params, smi_estimate* out,
+                                  smi_error* error) {
   (void)plugin;
   (void)params;
   (void)error;
@@ -97,7 +104,8 @@ static smi_code attack_at_load(FILE* file, smi_error* error) {
   return smi_fail(error, SMI_INTERNAL, "%s", outcome);
 }
 
-static smi_code attacker_load(smi_plugin* plugin, const smi_load_params* params, smi_model** model, smi_error* error) {
+static smi_code attacker_load(smi_plugin* plugin, const smi_load_params* params, smi_model** model,
+                              smi_error* error) {
   (void)plugin;
   char path[MAX_TEXT * 4];
   snprintf(path, sizeof path, "%.*s", (int)params->path.size, params->path.data);
@@ -177,8 +185,8 @@ static void answer(const smi_output_sink* sink, const char* outcome, const char*
   sink->done(sink->ctx, SMI_OK, NULL, NULL);
 }
 
-static smi_code attacker_execute(smi_model* model, const smi_execute_params* params, const smi_output_sink* sink,
-                                 smi_call** call, smi_error* error) {
+static smi_code attacker_execute(smi_model* model, const smi_execute_params* params,
+                                 const smi_output_sink* sink, smi_call** call, smi_error* error) {
   (void)model;
   (void)call;
   static _Thread_local char words[2][MAX_TEXT];
@@ -190,7 +198,8 @@ static smi_code attacker_execute(smi_model* model, const smi_execute_params* par
   char outcome[MAX_TEXT] = "done";
   const attack_fn attack = find_attack(words[0]);
   smi_tensor probe = {.struct_size = sizeof probe};
-  if (attack == NULL && !spoil(words[0], &probe)) return smi_fail(error, SMI_BAD_INPUT, "no attack '%s'", words[0]);
+  if (attack == NULL && !spoil(words[0], &probe))
+    return smi_fail(error, SMI_BAD_INPUT, "no attack '%s'", words[0]);
   if (attack != NULL) attack(words[1], outcome, sizeof outcome);
   answer(sink, outcome, words[0]);
   return SMI_OK;

@@ -81,7 +81,8 @@ TEST(PickleTest, TheCorpusOfAttacksIsRefusedByName) {
     const std::string_view answer = attack["answer"];
     const auto pickle = Read(bytes);
     EXPECT_EQ(CodeName(pickle.status().code()), answer) << name << ": " << pickle.status().ToString();
-    EXPECT_THAT(pickle.status().message(), HasSubstr(std::string{attack["says"].get_string().value()})) << name;
+    EXPECT_THAT(pickle.status().message(), HasSubstr(std::string{attack["says"].get_string().value()}))
+        << name;
     attacks += answer == "permission_denied" ? 1 : 0;
   }
   EXPECT_GT(attacks, 80U);

@@ -18,10 +18,10 @@ struct HttpRequest {
   Target target;             // views into raw_target
   std::string content_type;  // media type in lower case, without parameters; "" when none was sent
   std::string request_id;
-  std::string deadline_ms;  // X-Deadline-Ms, as sent
-  std::string priority;     // X-Priority, as sent
+  std::string deadline_ms;       // X-Deadline-Ms, as sent
+  std::string priority;          // X-Priority, as sent
   std::string model_keep_alive;  // X-Keep-Alive, as sent
-  int64_t received_ns = 0;  // CLOCK_MONOTONIC of its first byte
+  int64_t received_ns = 0;       // CLOCK_MONOTONIC of its first byte
   int minor_version = 1;
   bool keep_alive = true;
   std::string_view body;  // complete when a route sees the request; valid until the answer is sent

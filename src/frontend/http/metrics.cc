@@ -109,7 +109,8 @@ void AppendMemory(serving::Service& service, std::vector<MetricFamily>* out) {
   gauge("mlos_memory_waiting", "Loads that wait for memory", m.waiting.size());
   counter("mlos_memory_waits_total", "Loads that did not get their memory at once",
           static_cast<double>(m.waits));
-  counter("mlos_memory_wait_seconds_total", "How long those that got it waited, together", Seconds(m.wait_ns));
+  counter("mlos_memory_wait_seconds_total", "How long those that got it waited, together",
+          Seconds(m.wait_ns));
   counter("mlos_memory_refused_total", "Loads that were refused memory", static_cast<double>(m.refused));
   counter("mlos_memory_corrections_total", "Models that took more than estimated",
           static_cast<double>(m.corrections));

@@ -79,7 +79,8 @@ void AppendResponseHead(const ResponseHead& head, std::string* out) {
     *out += head.cors_origin;
     *out +=
         "\r\nAccess-Control-Allow-Methods: GET, POST, DELETE, OPTIONS"
-        "\r\nAccess-Control-Allow-Headers: Content-Type, Authorization, X-Request-Id, X-Deadline-Ms, X-Priority, X-Keep-Alive"
+        "\r\nAccess-Control-Allow-Headers: Content-Type, Authorization, X-Request-Id, X-Deadline-Ms, "
+        "X-Priority, X-Keep-Alive"
         "\r\nAccess-Control-Expose-Headers: X-Request-Id, Retry-After";
     if (head.cors_origin != "*") *out += "\r\nVary: Origin";
   }

@@ -46,15 +46,20 @@ TEST_F(HttpServerTest, ListsModelsPluginsAndStatistics) {
 }
 
 TEST_F(HttpServerTest, DoctorSaysWhereModelsRunAndInWhatSandbox) {
-  service_.set_workers({{"t/echo@1", "fake", 77, 2,
+  service_.set_workers({{"t/echo@1",
+                         "fake",
+                         77,
+                         2,
                          {{{os::Mechanism::kLandlock, os::MechanismState::State::kMissing, "old kernel"}}}},
                         {"t/other@1", "fake", 0, 0, {}}});
   Start();
   RawClient client = Connect();
   const std::string body = client.Ask(Get("/doctor")).body;
   EXPECT_THAT(body, HasSubstr(R"("plugins":[{"id":"fake")"));
-  EXPECT_THAT(body, HasSubstr(R"({"model_id":"t/echo@1","plugin_id":"fake","isolation":"process","pid":77,"restarts":2,)"
-                              R"("sandbox":[{"mechanism":"landlock","state":"missing","detail":"old kernel"}]})"));
+  EXPECT_THAT(
+      body,
+      HasSubstr(R"({"model_id":"t/echo@1","plugin_id":"fake","isolation":"process","pid":77,"restarts":2,)"
+                R"("sandbox":[{"mechanism":"landlock","state":"missing","detail":"old kernel"}]})"));
   EXPECT_THAT(body, HasSubstr(R"("isolation":"none","pid":0,"restarts":0,"sandbox":[])"));
 }
 

@@ -119,13 +119,12 @@ Target ParseTarget(std::string_view target) {
   if (!out.path.starts_with(kPrefix)) return out;
   std::string_view id = out.path.substr(kPrefix.size());
   out.route = Route::kModel;
-  for (const auto& [suffix, route] :
-       {std::pair<std::string_view, Route>{"/inference", Route::kInference},
-        {"/status", Route::kModel},
-        {"/load", Route::kLoad},
-        {"/unload", Route::kUnload},
-        {"/latest", Route::kLatest},
-        {"/ready", Route::kModelReady}}) {
+  for (const auto& [suffix, route] : {std::pair<std::string_view, Route>{"/inference", Route::kInference},
+                                      {"/status", Route::kModel},
+                                      {"/load", Route::kLoad},
+                                      {"/unload", Route::kUnload},
+                                      {"/latest", Route::kLatest},
+                                      {"/ready", Route::kModelReady}}) {
     if (id.ends_with(suffix)) {
       id.remove_suffix(suffix.size());
       out.route = route;

@@ -19,7 +19,8 @@ namespace mlos::plugin {
 
 // Where the build puts the plugins that users get, and one that breaks the rules.
 inline const std::filesystem::path kPluginDir = MLOS_PLUGIN_DIR;
-inline const std::filesystem::path kWorkerProgram = std::filesystem::path(MLOS_BINARY_DIR) / "bin" / "mlos-worker";
+inline const std::filesystem::path kWorkerProgram =
+    std::filesystem::path(MLOS_BINARY_DIR) / "bin" / "mlos-worker";
 // The thread sanitizer makes system calls of its own that the sandbox forbids.
 #if defined(__SANITIZE_THREAD__)
 inline constexpr os::SandboxMode kTestSandbox = os::SandboxMode::kOff;

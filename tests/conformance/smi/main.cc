@@ -20,10 +20,12 @@ bool EnterSandbox(const std::filesystem::path& temporary) {
   mlos::os::SandboxSpec spec;
   spec.library_paths = {smi_test::flags.plugin.parent_path()};
   spec.read_paths = {smi_test::flags.model.parent_path()};
-  if (!smi_test::flags.slow_model.empty()) spec.read_paths.push_back(smi_test::flags.slow_model.parent_path());
+  if (!smi_test::flags.slow_model.empty())
+    spec.read_paths.push_back(smi_test::flags.slow_model.parent_path());
   spec.write_paths = {temporary};
   // Relative paths lose their meaning: the working folder becomes "/".
-  for (std::filesystem::path* path : {&smi_test::flags.plugin, &smi_test::flags.model, &smi_test::flags.slow_model}) {
+  for (std::filesystem::path* path :
+       {&smi_test::flags.plugin, &smi_test::flags.model, &smi_test::flags.slow_model}) {
     if (!path->empty()) *path = std::filesystem::absolute(*path);
   }
   ::setenv("TMPDIR", temporary.c_str(), 1);
