@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -33,7 +32,7 @@ class Shape:
         self.onnx = self.folder / "model.onnx"
         self.made = made
         self.sequence = sequence
-        self.type = "application/json" if sequence else "application/octet-stream"
+        self.type = "application/json"
         self.body = FOLDER / f"{name}.body"
 
     def make(self):
@@ -44,8 +43,9 @@ class Shape:
             subprocess.run([TOOLS / "bench_load", "convert", self.folder], check=True)
         if self.sequence:
             self.body.write_text(json.dumps({"input_ids": [[1] * self.sequence], "attention_mask": [[1] * self.sequence]}), encoding="utf-8")
-        elif not self.body.exists():
-            self.body.write_bytes(struct.pack("<f", 0.5) * (3 * 224 * 224))
+        else:
+            # Height and width are free, so raw bytes would not say the shape.
+            self.body.write_text(json.dumps({"pixel_values": [[[[0.5] * 224] * 224] * 3]}), encoding="utf-8")
 
 
 MINILM = Shape("minilm", lambda: make_models.bert(6, 384), 16)
@@ -117,7 +117,7 @@ def ask(*command):
 
 
 def engine(shape, threads, callers, seconds):
-    return ask(TOOLS / "bench_engine_load", shape.onnx, threads, callers, seconds, shape.sequence or 0)
+    return ask(TOOLS / "bench_engine_load", shape.onnx, threads, callers, seconds, shape.sequence or 224)
 
 
 def heading(rounds):
