@@ -52,18 +52,26 @@ Status RemoveTreeInside(const std::filesystem::path& path) {
   return error == 0 || error == ENOENT ? OkStatus() : ErrnoStatus(error, "remove", path);
 }
 
-}  // namespace
-
-Status MakeDirectories(const std::filesystem::path& path) {
+Status MakeDirectoriesOnce(const std::filesystem::path& path) {
   if (path.empty() || IsDirectory(path)) return OkStatus();
   const std::filesystem::path parent = ParentOf(path);
-  if (parent != path) MLOS_RETURN_IF_ERROR(MakeDirectories(parent));
+  if (parent != path) MLOS_RETURN_IF_ERROR(MakeDirectoriesOnce(parent));
   int error = InjectedFault("mkdir", path.c_str());
   if (error == 0 && ::mkdir(path.c_str(), 0777) != 0) error = errno;
   if (error == EEXIST && IsDirectory(path)) return OkStatus();
   if (IsNoSpace(error)) return NoSpace(error, path, 0);
   if (error != 0) return ErrnoStatus(error, "make folder", path);
   return SyncDirectory(parent);
+}
+
+}  // namespace
+
+Status MakeDirectories(const std::filesystem::path& path) {
+  // Whoever removes empty folders may take the parent between two steps: then the steps are taken again.
+  constexpr int kTries = 100;
+  Status made = MakeDirectoriesOnce(path);
+  for (int i = 1; i < kTries && made.code() == Code::kNotFound; ++i) made = MakeDirectoriesOnce(path);
+  return made;
 }
 
 Status SyncDirectory(const std::filesystem::path& path) {

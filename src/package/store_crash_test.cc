@@ -263,7 +263,9 @@ TEST(StoreRaceTest, GarbageCollectionNeverTakesAFileThatAnInstallHasLinked) {
       auto store = Store::Open(root);
       const ModelRef ref{"hf", "m" + std::to_string(i), "v1"};
       for (int round = 0; round < 15; ++round) {
-        failures += !InstallSmall(**store, ref, {{"shared", "shared"}, {"own", std::to_string(i)}}).ok();
+        const Status installed =
+            InstallSmall(**store, ref, {{"shared", "shared"}, {"own", std::to_string(i)}}).status();
+        EXPECT_TRUE(installed.ok()) << installed.ToString();
         const auto problems = (*store)->Verify(ref);
         failures += !problems.ok() || !problems->empty();
         failures += !(*store)->List().ok();

@@ -170,7 +170,11 @@ void CallPool::Serve(uint32_t index) {
   // The host raises the flag before it sends Cancel; so one of the two finds the call.
   if (slot.cancel.load() != 0) cancel->Cancel();
   if (!request.ok()) {
-    Finish(index, call_id, Internal(request.status().message()), {});
+    // The host wrote it soundly: something in this process has written over it since.
+    Finish(index, call_id,
+           Unavailable("the worker's shared memory is damaged (" + request.status().message() +
+                       "): retry later"),
+           {});
     return;
   }
   request->cancel = cancel;
