@@ -180,4 +180,17 @@ void MapOutput(GraphBuilder& g, const std::string& name, const FeatureMap& x) {
   g.Output(name, x.value, DType::kFp32, MapDims(x, "feature_height", "feature_width"));
 }
 
+void PooledMapOutputs(GraphBuilder& g, const FeatureMap& features, const std::string& classifier, Head head,
+                      std::vector<IgnoreRule>* ignore) {
+  g.SetScope("pooler");
+  const Value pooled = MeanPool(g, features);
+  if (head != Head::kEncoder) {
+    LogitsOutput(g, Labels(g, Flat(g, pooled, features.channels), classifier, features.channels), classifier);
+    return;
+  }
+  MapOutput(g, "last_hidden_state", features);
+  g.Output("pooler_output", pooled, DType::kFp32, {kBatchAxis, features.channels, 1, 1});
+  ignore->push_back({classifier + ".", "", "classifier, not part of the task"});
+}
+
 }  // namespace mlos::convert

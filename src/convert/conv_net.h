@@ -86,4 +86,9 @@ FeatureMap SqueezeExcite(GraphBuilder& g, const FeatureMap& x, const std::string
 
 void MapOutput(GraphBuilder& g, const std::string& name, const FeatureMap& x);
 
+// What networks answer whose last map is pooled by its mean: for Head::kEncoder the map and the means, and `ignore` gains the linear layer
+// `classifier`; otherwise the scores of that layer.
+void PooledMapOutputs(GraphBuilder& g, const FeatureMap& features, const std::string& classifier, Head head,
+                      std::vector<IgnoreRule>* ignore);
+
 }  // namespace mlos::convert

@@ -103,17 +103,8 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   MLOS_ASSIGN_OR_RETURN(const Sizes sizes, ReadSizes(context.config));
   RegNet model(g, sizes);
   const FeatureMap features = model.Build();
-  g.SetScope("pooler");
-  const Value pooled = MeanPool(g, features);
   std::vector<IgnoreRule> ignore = {{"", ".num_batches_tracked", "only training counts batches"}};
-  const std::string classifier = model.names().Of("classifier.1");
-  if (context.head == Head::kEncoder) {
-    MapOutput(g, "last_hidden_state", features);
-    g.Output("pooler_output", pooled, DType::kFp32, {kBatchAxis, features.channels, 1, 1});
-    ignore.push_back({classifier + ".", "", "classifier, not part of the task"});
-  } else {
-    LogitsOutput(g, Labels(g, Flat(g, pooled, features.channels), classifier, features.channels), classifier);
-  }
+  PooledMapOutputs(g, features, model.names().Of("classifier.1"), context.head, &ignore);
   return BuildResult{{}, std::move(ignore), 0};
 }
 

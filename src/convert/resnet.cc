@@ -109,17 +109,8 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   const ModelNames names(g, "resnet.", kProbe);
   const FeatureMap pixels = PixelInput(g, sizes.channels, {});
   const FeatureMap features = ResNetStages(g, sizes, names.Base(""), pixels).back();
-  g.SetScope("pooler");
-  const Value pooled = MeanPool(g, features);
   std::vector<IgnoreRule> ignore = {{"", ".num_batches_tracked", "only training counts batches"}};
-  const std::string classifier = names.Of("classifier.1");
-  if (context.head == Head::kEncoder) {
-    MapOutput(g, "last_hidden_state", features);
-    g.Output("pooler_output", pooled, DType::kFp32, {kBatchAxis, features.channels, 1, 1});
-    ignore.push_back({classifier + ".", "", "classifier, not part of the task"});
-  } else {
-    LogitsOutput(g, Labels(g, Flat(g, pooled, features.channels), classifier, features.channels), classifier);
-  }
+  PooledMapOutputs(g, features, names.Of("classifier.1"), context.head, &ignore);
   return BuildResult{{}, std::move(ignore), 0};
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "convert/architectures.h"
+#include "convert/text_heads.h"
 #include "convert/text_model.h"
 
 namespace mlos::convert {
@@ -46,43 +47,12 @@ void BuildEncoder(GraphBuilder& g, TextModel& m, int64_t pad) {
   m.SetRows(x);
 }
 
-void MaskedLm(GraphBuilder& g, TextModel& m) {
-  const TextSizes& s = m.sizes();
-  g.SetScope("lm_head");
-  const std::string p = m.Of("lm_head.");
-  Value x = Activation(g, Dense(g, m.rows(), p + "dense", s.width, s.width), "gelu", s.activation_key);
-  x = LayerNorm(g, x, p + "layer_norm", s.width, s.epsilon);
-  m.VocabularyScores(x, s.width, p + "decoder.weight", p + "bias", p + "decoder.bias");
-}
-
-void Answer(GraphBuilder& g, TextModel& m, Head head) {
-  switch (head) {
-    case Head::kEncoder:
-      return m.HiddenOutputs(m.Base("pooler.dense"));
-    case Head::kMaskedLm:
-      return MaskedLm(g, m);
-    case Head::kSequenceClassification:
-      return m.SequenceLabels(m.FirstToken(m.Of("classifier.dense"), "tanh"), m.Of("classifier.out_proj"));
-    case Head::kTokenClassification:
-      return m.TokenLabels(m.Of("classifier"));
-    case Head::kQuestionAnswering:
-      return m.Spans(m.Of("qa_outputs"));
-    default:
-      return m.Refuse("roberta", head);
-  }
-}
-
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context, int64_t vocabulary) {
   MLOS_ASSIGN_OR_RETURN(const RobertaSizes sizes, ReadSizes(context.config, vocabulary));
   TextModel model(g, "roberta.", sizes.text);
   BuildEncoder(g, model, sizes.pad);
-  if (!context.encoder_only) Answer(g, model, context.head);
-  std::vector<IgnoreRule> ignore = UnusedHeads(model, context.head, {"lm_head."});
-  for (const char* tensor : {"pooler.dense.weight", "pooler.dense.bias"})
-    ignore.push_back(IgnoreTensor(model.Base(tensor), "the task's output does not use the pooler"));
-  ignore.push_back({model.Of("lm_head.decoder."), "", "the same as the tensor it is tied to"});
-  ignore.push_back({model.Of("lm_head.bias"), "", "the decoder has a bias of its own"});
-  return BuildResult{model.encoder(), std::move(ignore),
+  if (!context.encoder_only) RobertaHeads(g, model, context.head, "roberta");
+  return BuildResult{model.encoder(), UnusedRobertaHeads(model, context.head),
                      static_cast<uint32_t>(sizes.text.positions - sizes.pad - 1)};
 }
 

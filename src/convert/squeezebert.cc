@@ -8,6 +8,7 @@
 
 #include "convert/architectures.h"
 #include "convert/audio_model.h"
+#include "convert/text_heads.h"
 #include "convert/text_model.h"
 
 namespace mlos::convert {
@@ -98,48 +99,14 @@ void BuildEncoder(GraphBuilder& g, TextModel& m, const Groups& groups) {
   m.SetRows(ToRows(g, SwapTime(g, x), s.width));
 }
 
-void MaskedLm(GraphBuilder& g, TextModel& m) {
-  const TextSizes& s = m.sizes();
-  g.SetScope("cls");
-  const std::string p = m.Of("cls.predictions.");
-  Value x = Dense(g, m.rows(), p + "transform.dense", s.width, s.width);
-  x = Activation(g, x, s.activation, s.activation_key);
-  x = LayerNorm(g, x, p + "transform.LayerNorm", s.width, s.epsilon);
-  m.VocabularyScores(x, s.width, p + "decoder.weight", p + "bias", p + "decoder.bias");
-}
-
-void Answer(GraphBuilder& g, TextModel& m, Head head) {
-  const std::string pooler = m.Base("pooler.dense");
-  switch (head) {
-    case Head::kEncoder:
-      return m.HiddenOutputs(pooler);
-    case Head::kMaskedLm:
-      return MaskedLm(g, m);
-    case Head::kSequenceClassification:
-      return m.SequenceLabels(m.FirstToken(pooler, "tanh"), m.Of("classifier"));
-    case Head::kTokenClassification:
-      return m.TokenLabels(m.Of("classifier"));
-    case Head::kQuestionAnswering:
-      return m.Spans(m.Of("qa_outputs"));
-    default:
-      return m.Refuse("squeezebert", head);
-  }
-}
-
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   MLOS_ASSIGN_OR_RETURN(const TextSizes sizes, ReadTextSizes(context.config, {}));
   MLOS_RETURN_IF_ERROR(context.config.Int("embedding_size", sizes.width, sizes.width, sizes.width).status());
   MLOS_ASSIGN_OR_RETURN(const Groups groups, ReadGroups(context.config, sizes));
   TextModel model(g, "transformer.", sizes);
   BuildEncoder(g, model, groups);
-  if (!context.encoder_only) Answer(g, model, context.head);
-  std::vector<IgnoreRule> ignore = UnusedHeads(model, context.head, {"cls.predictions."});
-  for (const char* tensor : {"pooler.dense.weight", "pooler.dense.bias"})
-    ignore.push_back(IgnoreTensor(model.Base(tensor), "the task's output does not use the pooler"));
-  ignore.push_back({model.Of("cls.seq_relationship."), "", "next-sentence head, not part of the task"});
-  ignore.push_back({model.Of("cls.predictions.decoder."), "", "the same as the tensor it is tied to"});
-  ignore.push_back(IgnoreTensor(model.Of("cls.predictions.bias"), "the decoder has a bias of its own"));
-  return BuildResult{model.encoder(), std::move(ignore), static_cast<uint32_t>(sizes.positions)};
+  if (!context.encoder_only) BertHeads(g, model, context.head, "squeezebert");
+  return BuildResult{model.encoder(), UnusedBertHeads(model, context.head), static_cast<uint32_t>(sizes.positions)};
 }
 
 constexpr std::array<Architecture::ClassHead, 5> kClasses = {{

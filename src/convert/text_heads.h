@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The heads of text encoders in the two forms that several families have: BERT's, behind a pooler and "cls.predictions", and RoBERTa's,
+// behind "lm_head" and a classifier of two layers.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "convert/architectures.h"
+#include "convert/text_model.h"
+
+namespace mlos::convert {
+
+// Outputs of the task over the model's rows; `name` is the model_type, for the refusal of a task that is not there.
+void BertHeads(GraphBuilder& g, TextModel& m, Head head, std::string_view name);
+void RobertaHeads(GraphBuilder& g, TextModel& m, Head head, std::string_view name);
+
+// Tensors of other tasks that a checkpoint with such heads may carry.
+std::vector<IgnoreRule> UnusedBertHeads(const TextModel& m, Head head);
+std::vector<IgnoreRule> UnusedRobertaHeads(const TextModel& m, Head head);
+
+}  // namespace mlos::convert
