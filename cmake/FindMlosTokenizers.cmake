@@ -11,7 +11,7 @@ find_library(MlosTokenizers_LIBRARY mlos_tokenizers PATHS ${_prefix}/lib NO_DEFA
 # A changed crate is another library: configure again.
 file(GLOB_RECURSE _crate CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/preprocess/tokenizers_c/*.rs)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${_crate}
-  ${CMAKE_SOURCE_DIR}/src/preprocess/tokenizers_c/Cargo.toml ${CMAKE_SOURCE_DIR}/src/preprocess/tokenizers_c/Cargo.lock)
+  ${CMAKE_SOURCE_DIR}/src/preprocess/tokenizers_c/Cargo.toml ${CMAKE_SOURCE_DIR}/src/preprocess/tokenizers_c/Cargo.lock.in)
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(MlosTokenizers REQUIRED_VARS MlosTokenizers_LIBRARY

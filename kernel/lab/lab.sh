@@ -28,23 +28,23 @@ lab_packages() {
 # Downloads (apt checks signature and digests) and unpacks into $KERNELS/SERIES. Nothing is installed.
 lab_fetch() {
   local series=$1 dir=$KERNELS/$1 tmp
-  [ -e "$dir/ready" ] && return
+  [ -e "$dir/unpacked" ] && return
   tmp=$KERNELS/tmp.$$
   rm -rf "$tmp" "$dir"
-  mkdir -p "$tmp/deb" "$tmp/root"
+  mkdir -p "$tmp/deb" "$tmp/tree"
   # shellcheck disable=SC2046
   (cd "$tmp/deb" && apt-get -q download $(lab_packages "$series") >&2) || lab_die "kernel $series cannot be downloaded"
   for deb in "$tmp"/deb/*.deb; do
     case $deb in
-      */linux-image-*) dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tmp/root" ./boot ;;
-      *) dpkg-deb -x "$deb" "$tmp/root" ;;
+      */linux-image-*) dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tmp/tree" ./boot ;;
+      *) dpkg-deb -x "$deb" "$tmp/tree" ;;
     esac
   done
   rm -rf "$tmp/deb"
   # The makefiles of the headers name their installed place.
-  sed -i "s#\([ =]\)/usr/src#\1$dir/root/usr/src#" "$tmp"/root/usr/src/*/Makefile
-  python3 kernel/lab/vmlinux.py "$tmp"/root/boot/vmlinuz-* "$tmp/vmlinux" || lab_die "kernel $series has no vmlinux"
-  touch "$tmp/ready"
+  sed -i "s#\([ =]\)/usr/src#\1$dir/tree/usr/src#" "$tmp"/tree/usr/src/*/Makefile
+  python3 kernel/lab/vmlinux.py "$tmp"/tree/boot/vmlinuz-* "$tmp/vmlinux" || lab_die "kernel $series has no vmlinux"
+  touch "$tmp/unpacked"
   mv "$tmp" "$dir"
 }
 
@@ -76,7 +76,7 @@ lab_build_debug() {
 lab_tree() {
   case $1 in
     debug) echo "$KERNELS/debug/src" ;;
-    *) echo "$KERNELS/$1"/root/usr/src/linux-headers-*-amd64 ;;
+    *) echo "$KERNELS/$1"/tree/usr/src/linux-headers-*-amd64 ;;
   esac
 }
 

@@ -7,7 +7,7 @@ CACHE=${MLOS_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/mlos}
 source kernel/lab/lab.sh
 case ${1:-} in
   ready)
-    command -v qemu-system-x86_64 busybox cpio zstd bc flex bison >/dev/null && [ -e "$KERNELS/6.1/ready" ]
+    command -v qemu-system-x86_64 busybox cpio zstd bc flex bison >/dev/null && [ -e "$KERNELS/6.1/unpacked" ]
     ;;
   make) lab_fetch 6.1 ;;
   *)
