@@ -3,8 +3,8 @@
  * Inside mlos_ml. Locks, in the order they are taken:
  *
  *   mmap_lock > mlos_tensor.lock > mlos_body.lock > mlos_memory.lock
- *   mlos_file.lock > mlos_sched.lock
- *   mlos_file.lock > mlos_memory.lock
+ *   mlos_files.lock > mlos_file.lock > mlos_sched.lock
+ *   mlos_file.lock > mlos_tensor.lock
  *
  * No lock of ours is held while a tensor file is released or user memory is read or written, except mlos_body.lock, under which
  * pages are allocated and the backing file's page cache is read. The shrinker only tries locks.
@@ -26,6 +26,7 @@
 #include "core/accuracy.h"
 #include "core/idtable.h"
 #include "core/latency.h"
+#include "core/lru.h"
 #include "core/plan.h"
 #include "core/pool.h"
 #include "core/queue.h"
@@ -37,6 +38,7 @@
 #define MLOS_MAX_BATCH 256
 #define MLOS_MAX_GPUS 256
 #define MLOS_MAX_NODES 1024
+#define MLOS_MAX_LIST 65536
 #define MLOS_TENSOR_MAX (1ULL << 40)
 
 /* Module parameters. */
@@ -45,11 +47,14 @@ extern uint mlos_sim_gpus, mlos_sim_gpu_mb, mlos_slots, mlos_io_cpus, mlos_slot_
 extern ulong mlos_memory_limit_mb;
 extern uint mlos_debug_level;
 
-/* What an open file's tensors take; outlives the file while they do. */
+/* Who opened a file, and what its tensors take; outlives the file while they do. */
 struct mlos_account {
 	struct kref ref;
+	u64 client_id;
 	atomic64_t resident_pages;
-	pid_t tgid;
+	struct pid *process;
+	struct mem_cgroup *memcg; /* to which its pages are charged; NULL = to nobody */
+	char name[TASK_COMM_LEN];
 };
 
 /* One open of /dev/mlos-ml. */
@@ -61,8 +66,15 @@ struct mlos_file {
 	struct mlos_account *account;
 	wait_queue_head_t wait;		 /* a grant, or an end, of one of its inferences */
 	u32 unfetched;			 /* granted and not yet told; guarded by mlos_sched.lock */
-	struct list_head link;		 /* all files, for debugfs */
+	struct list_head link;		 /* in mlos_files.list */
 };
+
+/* All open files, for those who ask what there is. */
+struct mlos_files {
+	struct mutex lock;
+	struct list_head list;
+};
+extern struct mlos_files mlos_files;
 
 /* The argument of an operation, and what it wants done once the answer has reached the caller. */
 struct mlos_call {
@@ -70,6 +82,12 @@ struct mlos_call {
 	struct file *install; /* becomes the descriptor `fd`, or is dropped with it when the answer cannot be written */
 	int fd;
 };
+
+/* --- clients: mlos_account.c ------------------------------------------------------------------------------------------- */
+
+struct mlos_account *mlos_account_new(void); /* of the calling process */
+void mlos_account_put(struct mlos_account *account);
+s32 mlos_account_process(const struct mlos_account *account); /* as the calling process sees it; 0 = not at all */
 
 /* --- models: mlos_model.c -------------------------------------------------------------------------------------------- */
 
@@ -113,11 +131,10 @@ struct mlos_body {
 	u64 backing_offset;
 	struct mlos_account *account;
 	/* Guarded by mlos_memory.lock. */
-	struct list_head lru;	/* in mlos_memory.lru while pages are resident */
+	struct mlos_lru_node lru; /* how many of its pages are resident */
 	struct list_head shared;	/* in mlos_memory.shared when it may be found by its content */
 	u64 hash;
 	u32 sharers;
-	unsigned long charged;	/* pages counted in mlos_memory.resident */
 };
 
 struct mlos_node_stats {
@@ -127,10 +144,9 @@ struct mlos_node_stats {
 
 struct mlos_memory {
 	struct mutex lock;
-	struct list_head lru; /* least recently used first */
+	struct mlos_lru lru; /* mlos_body.lru, in pages */
 	struct list_head shared;
-	unsigned long resident; /* pages */
-	u64 evicted_tensors, evicted_pages, shrunk_pages;
+	u64 shrunk_pages;
 	u64 hashed, duplicates, saved_pages, collisions;
 	struct mlos_node_stats *nodes; /* nr_node_ids */
 };
@@ -149,11 +165,9 @@ void mlos_body_used(struct mlos_body *body);
 struct mlos_body *mlos_body_twin(struct mlos_body *body);
 void mlos_body_unshare(struct mlos_body *body); /* one tensor less uses it */
 /* Evicts until at most that many pages are resident; how many tensors and pages went. */
-void mlos_memory_evict_to(unsigned long target_pages, u32 *tensors, u64 *pages);
+void mlos_memory_evict_to(u64 target_pages, u32 *tensors, u64 *pages);
 void mlos_memory_count_touch(const struct mlos_body *body, struct page *page);
 int mlos_body_migrate(struct mlos_body *body, int node, u64 *moved_bytes);
-struct mlos_account *mlos_account_new(void);
-void mlos_account_put(struct mlos_account *account);
 long mlos_ioc_memory_trim(struct mlos_file *file, void *arg);
 long mlos_ioc_numa_stats(struct mlos_file *file, void *arg);
 
@@ -166,12 +180,13 @@ struct mlos_tensor {
 	struct mlos_idnode node;
 	struct kref ref;   /* one of the id, one of the tensor's file */
 	struct mutex lock; /* guards body and maps */
-	struct mlos_body *body;
+	struct mlos_body *body;	/* replaced under mlos_memory.lock too */
 	u32 maps;
 	u64 id; /* also after TENSOR_FREE */
 	u64 bytes;
 	u64 model_id;
-	bool readonly, dedup, backed;
+	u32 flags; /* MLOS_TENSOR_*, MLOS_ALLOC_* */
+	u32 gpu_index;
 	struct mlos_extent extent; /* in the pool of gpu; guarded by its lock */
 	struct mlos_sim_gpu *gpu;
 	atomic_t pinned; /* pins by this id; changed under body->lock, read by compaction */
@@ -213,6 +228,10 @@ struct mlos_gang {
 int mlos_gang_collect(struct mlos_gang *gang, const s32 *tids, u32 n_tids, bool whole_process);
 void mlos_gang_set(struct mlos_gang *gang, enum mlos_gang_mode mode); /* sleeps */
 void mlos_gang_release(struct mlos_gang *gang); /* plain again, and forgotten */
+static inline u32 mlos_gang_boosted(const struct mlos_gang *gang)
+{
+	return gang->mode == MLOS_GANG_BOOSTED ? gang->count : 0;
+}
 
 struct mlos_inference {
 	struct mlos_idnode node;   /* in file->inferences */
@@ -231,7 +250,6 @@ struct mlos_sched {
 	struct mutex lock;
 	struct mlos_queue queue;
 	struct list_head granted;	/* by time of the grant */
-	struct list_head files;
 	u32 slots, slots_free;
 	u32 granted_count[MLOS_CLASSES];
 	u32 boosted_threads;
@@ -249,6 +267,7 @@ __poll_t mlos_sched_poll(struct mlos_file *file, struct file *filp, poll_table *
 int mlos_sched_mmap_status(struct vm_area_struct *vma);
 void mlos_status_set_resident(u64 bytes);
 u64 mlos_new_id(void);
+bool mlos_inference_exists(struct mlos_file *file, u64 id);
 long mlos_ioc_inference_start(struct mlos_file *file, void *arg);
 long mlos_ioc_inference_wait(struct mlos_file *file, void *arg);
 long mlos_ioc_inference_done(struct mlos_file *file, void *arg);
@@ -263,12 +282,15 @@ long mlos_ioc_prediction_accuracy(struct mlos_file *file, void *arg);
 
 /* --- prefetch plans: mlos_prefetch.c ------------------------------------------------------------------------------------- */
 
-void mlos_prefetch_start(struct mlos_file *file, u64 model_id); /* an inference of the model was started */
-void mlos_prefetch_end(struct mlos_file *file, u64 model_id);
+/* An inference of the model was started; is gone, without a grant when granted_ns is 0. */
+void mlos_prefetch_start(struct mlos_file *file, u64 model_id, u64 inference_id);
+void mlos_prefetch_end(struct mlos_file *file, u64 model_id, u64 inference_id, u64 granted_ns);
+u32 mlos_prefetch_entries(const struct mlos_model *model); /* lock of the file held */
 void mlos_prefetch_touched(struct mlos_tensor *tensor); /* tensor->lock held */
 void mlos_prefetch_drop(struct mlos_model *model);
 long mlos_ioc_plan_set(struct mlos_file *file, void *arg);
 long mlos_ioc_plan_clear(struct mlos_file *file, void *arg);
+long mlos_ioc_plan_start(struct mlos_file *file, void *arg);
 long mlos_ioc_prefetch_stats(struct mlos_file *file, void *arg);
 long mlos_ioc_prefetch_learning(struct mlos_file *file, void *arg);
 
@@ -281,7 +303,17 @@ int mlos_gpu_take(struct mlos_tensor *tensor, u32 index, u64 bytes); /* -ENODEV,
 void mlos_gpu_give(struct mlos_tensor *tensor);
 int mlos_gpu_node(u32 index);
 long mlos_ioc_gpu_list(struct mlos_file *file, void *arg);
+long mlos_ioc_gpu_select(struct mlos_file *file, void *arg);
 long mlos_ioc_memory_defrag(struct mlos_file *file, void *arg);
+
+/* --- what there is: mlos_info.c --------------------------------------------------------------------------------------------- */
+
+long mlos_ioc_client_list(struct mlos_file *file, void *arg);
+long mlos_ioc_model_list(struct mlos_file *file, void *arg);
+long mlos_ioc_tensor_list(struct mlos_file *file, void *arg);
+long mlos_ioc_inference_list(struct mlos_file *file, void *arg);
+long mlos_ioc_stats(struct mlos_file *file, void *arg);
+void mlos_info_of_client(struct mlos_file *file, struct mlos_client_info *out);
 
 /* --- sysfs and debugfs: mlos_sysfs.c ---------------------------------------------------------------------------------------- */
 

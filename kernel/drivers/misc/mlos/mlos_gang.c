@@ -10,16 +10,19 @@
 static int collect_process(struct mlos_gang *gang)
 {
 	struct task_struct *thread;
+	int ret = 0;
 
 	rcu_read_lock();
 	for_each_thread(current, thread) {
-		if (gang->count == MLOS_MAX_TIDS)
+		if (gang->count == MLOS_MAX_TIDS) {
+			ret = -E2BIG;
 			break;
+		}
 		get_task_struct(thread);
 		gang->members[gang->count++].task = thread;
 	}
 	rcu_read_unlock();
-	return 0;
+	return ret;
 }
 
 static int collect_listed(struct mlos_gang *gang, const s32 *tids, u32 n_tids)

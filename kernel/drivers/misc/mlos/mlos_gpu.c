@@ -154,6 +154,34 @@ int mlos_gpu_node(u32 index)
 	return NUMA_NO_NODE;
 }
 
+long mlos_ioc_gpu_select(struct mlos_file *file, void *arg)
+{
+	struct mlos_gpu_select *a = arg;
+	bool found = false;
+	u32 n;
+
+	if (a->flags || a->reserved)
+		return -EINVAL;
+	if (!n_sim_gpus)
+		return -ENODEV;
+	for (n = 0; n < n_sim_gpus; n++) {
+		struct mlos_sim_gpu *gpu = &sim_gpus[n];
+		u64 free_bytes, largest;
+
+		mutex_lock(&gpu->lock);
+		free_bytes = gpu->pool.size - gpu->pool.used;
+		largest = mlos_pool_largest_free(&gpu->pool);
+		mutex_unlock(&gpu->lock);
+		if (largest < a->bytes || (found && free_bytes <= a->free_bytes))
+			continue;
+		found = true;
+		a->gpu = n;
+		a->free_bytes = free_bytes;
+		a->largest_free = largest;
+	}
+	return found ? 0 : -ENOSPC;
+}
+
 static bool stays(const struct mlos_extent *extent)
 {
 	return atomic_read(&container_of(extent, struct mlos_tensor, extent)->pinned);

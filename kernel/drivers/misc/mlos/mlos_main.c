@@ -4,6 +4,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
+#include <linux/seq_file.h>
 #include <linux/uaccess.h>
 
 #include "mlos.h"
@@ -45,26 +46,7 @@ uint mlos_debug_level;
 module_param_named(debug_level, mlos_debug_level, uint, 0644);
 MODULE_PARM_DESC(debug_level, "0 quiet .. 5 everything, to the kernel log (default 0)");
 
-struct mlos_account *mlos_account_new(void)
-{
-	struct mlos_account *account = kzalloc(sizeof(*account), GFP_KERNEL_ACCOUNT);
-
-	if (account) {
-		kref_init(&account->ref);
-		account->tgid = task_tgid_nr(current);
-	}
-	return account;
-}
-
-static void account_free(struct kref *ref)
-{
-	kfree(container_of(ref, struct mlos_account, ref));
-}
-
-void mlos_account_put(struct mlos_account *account)
-{
-	kref_put(&account->ref, account_free);
-}
+struct mlos_files mlos_files;
 
 static long ioc_version(struct mlos_file *file, void *arg)
 {
@@ -74,7 +56,7 @@ static long ioc_version(struct mlos_file *file, void *arg)
 	v->abi_major = MLOS_ABI_MAJOR;
 	v->abi_minor = MLOS_ABI_MINOR;
 	v->slots = mlos_enable_scheduler ? mlos_sched.slots : 0;
-	v->features = (mlos_enable_tmm ? MLOS_FEATURE_TMM | MLOS_FEATURE_DEDUP : 0) |
+	v->features = MLOS_FEATURE_LISTS | (mlos_enable_tmm ? MLOS_FEATURE_TMM | MLOS_FEATURE_DEDUP : 0) |
 		      (mlos_enable_scheduler ? MLOS_FEATURE_SCHED : 0) |
 		      (mlos_enable_gpu_manager ? MLOS_FEATURE_GPU : 0) |
 		      (mlos_enable_scheduler && READ_ONCE(mlos_enable_boost) ? MLOS_FEATURE_BOOST : 0) |
@@ -101,6 +83,10 @@ struct operation {
 	u8 needs;
 };
 
+/* `last`: the last member in the version of the ABI that brought the operation. */
+#define GREW(cmd, fn_, type, last, needs_)                                                                   \
+	[_IOC_NR(cmd)] = { .fn = fn_, .size = sizeof(struct type), .size_min = offsetofend(struct type, last), \
+			   .needs = needs_ }
 #define OPERATION(cmd, fn_, type, needs_) \
 	[_IOC_NR(cmd)] = { .fn = fn_, .size = sizeof(struct type), .size_min = sizeof(struct type), .needs = needs_ }
 
@@ -115,14 +101,16 @@ static const struct operation operations[] = {
 	OPERATION(MLOS_IOC_TENSOR_PREFETCH, mlos_ioc_tensor_prefetch, mlos_tensor_op, NEEDS_TMM),
 	OPERATION(MLOS_IOC_MEMORY_DEFRAG, mlos_ioc_memory_defrag, mlos_memory_defrag, NEEDS_GPU),
 	OPERATION(MLOS_IOC_MEMORY_TRIM, mlos_ioc_memory_trim, mlos_memory_trim, NEEDS_TMM),
-	OPERATION(MLOS_IOC_INFERENCE_START, mlos_ioc_inference_start, mlos_inference_start, NEEDS_SCHED),
+	GREW(MLOS_IOC_INFERENCE_START, mlos_ioc_inference_start, mlos_inference_start, predicted_wait_ns, NEEDS_SCHED),
 	OPERATION(MLOS_IOC_INFERENCE_WAIT, mlos_ioc_inference_wait, mlos_inference_wait, NEEDS_SCHED),
 	OPERATION(MLOS_IOC_INFERENCE_DONE, mlos_ioc_inference_done, mlos_inference_done, NEEDS_SCHED),
 	OPERATION(MLOS_IOC_INFERENCE_BATCH, mlos_ioc_inference_batch, mlos_inference_batch, NEEDS_SCHED),
 	OPERATION(MLOS_IOC_GPU_LIST, mlos_ioc_gpu_list, mlos_gpu_list, NEEDS_GPU),
+	OPERATION(MLOS_IOC_GPU_SELECT, mlos_ioc_gpu_select, mlos_gpu_select, NEEDS_GPU),
 	OPERATION(MLOS_IOC_NUMA_MIGRATE, mlos_ioc_numa_migrate, mlos_numa_migrate, NEEDS_TMM),
 	OPERATION(MLOS_IOC_PREFETCH_PLAN_SET, mlos_ioc_plan_set, mlos_prefetch_plan, NEEDS_BOTH),
 	OPERATION(MLOS_IOC_PREFETCH_PLAN_CLEAR, mlos_ioc_plan_clear, mlos_prefetch_plan, NEEDS_BOTH),
+	OPERATION(MLOS_IOC_PREFETCH_PLAN_START, mlos_ioc_plan_start, mlos_prefetch_run, NEEDS_BOTH),
 	OPERATION(MLOS_IOC_PREFETCH_STATS, mlos_ioc_prefetch_stats, mlos_prefetch_stats, NEEDS_BOTH),
 	OPERATION(MLOS_IOC_DEADLINE_PREDICT, mlos_ioc_deadline_predict, mlos_deadline_predict, NEEDS_SCHED),
 	OPERATION(MLOS_IOC_MODEL_PREDICT, mlos_ioc_model_predict, mlos_model_predict, NEEDS_SCHED),
@@ -131,6 +119,11 @@ static const struct operation operations[] = {
 	OPERATION(MLOS_IOC_PREDICTION_ACCURACY, mlos_ioc_prediction_accuracy, mlos_prediction_accuracy,
 		  NEEDS_SCHED),
 	OPERATION(MLOS_IOC_MODEL_LATENCY_EXT, mlos_ioc_model_latency_ext, mlos_model_latency_ext, NEEDS_SCHED),
+	OPERATION(MLOS_IOC_CLIENT_LIST, mlos_ioc_client_list, mlos_list, NEEDS_NOTHING),
+	OPERATION(MLOS_IOC_MODEL_LIST, mlos_ioc_model_list, mlos_list, NEEDS_NOTHING),
+	OPERATION(MLOS_IOC_TENSOR_LIST, mlos_ioc_tensor_list, mlos_list, NEEDS_NOTHING),
+	OPERATION(MLOS_IOC_INFERENCE_LIST, mlos_ioc_inference_list, mlos_list, NEEDS_NOTHING),
+	OPERATION(MLOS_IOC_STATS, mlos_ioc_stats, mlos_stats, NEEDS_NOTHING),
 };
 
 static bool subsystem_on(u8 needs)
@@ -218,9 +211,9 @@ static int mlos_open(struct inode *inode, struct file *filp)
 	ret = mlos_idtable_init(&file->inferences, MLOS_MAX_INFERENCES);
 	if (ret)
 		goto free_tensors;
-	mutex_lock(&mlos_sched.lock);
-	list_add_tail(&file->link, &mlos_sched.files);
-	mutex_unlock(&mlos_sched.lock);
+	mutex_lock(&mlos_files.lock);
+	list_add_tail(&file->link, &mlos_files.list);
+	mutex_unlock(&mlos_files.lock);
 	filp->private_data = file;
 	return nonseekable_open(inode, filp);
 
@@ -239,6 +232,9 @@ static int mlos_release(struct inode *inode, struct file *filp)
 {
 	struct mlos_file *file = filp->private_data;
 
+	mutex_lock(&mlos_files.lock);
+	list_del(&file->link);
+	mutex_unlock(&mlos_files.lock);
 	mlos_sched_release(file);
 	mlos_models_release(file);
 	mlos_tensors_release(file);
@@ -261,6 +257,15 @@ static int mlos_mmap(struct file *filp, struct vm_area_struct *vma)
 	return mlos_sched_mmap_status(vma);
 }
 
+static void mlos_show_fdinfo(struct seq_file *m, struct file *filp)
+{
+	struct mlos_client_info info;
+
+	mlos_info_of_client(filp->private_data, &info);
+	seq_printf(m, "mlos-client:\t%llu\nmlos-models:\t%u\nmlos-tensors:\t%u\nmlos-inferences:\t%u\nmlos-resident-kb:\t%llu\n",
+		   info.client_id, info.models, info.tensors, info.inferences, info.resident_bytes >> 10);
+}
+
 static const struct file_operations mlos_fops = {
 	.owner = THIS_MODULE,
 	.open = mlos_open,
@@ -269,6 +274,7 @@ static const struct file_operations mlos_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 	.poll = mlos_poll,
 	.mmap = mlos_mmap,
+	.show_fdinfo = mlos_show_fdinfo,
 };
 
 static struct miscdevice mlos_device = {
@@ -283,6 +289,8 @@ static int __init mlos_module_init(void)
 {
 	int ret;
 
+	mutex_init(&mlos_files.lock);
+	INIT_LIST_HEAD(&mlos_files.list);
 	ret = mlos_memory_init();
 	if (ret)
 		return ret;

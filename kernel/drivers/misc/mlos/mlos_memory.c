@@ -4,6 +4,7 @@
 #include <linux/highmem.h>
 #include <linux/nodemask.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
 #include <linux/topology.h>
 #include <linux/uaccess.h>
@@ -12,6 +13,9 @@
 #include "mlos_trace.h"
 
 struct mlos_memory mlos_memory;
+
+/* So many at least when a control group is full, so that not every page costs a look at all tensors. */
+#define GROUP_EVICT_PAGES 64
 
 unsigned long mlos_memory_limit_pages(void)
 {
@@ -39,7 +43,7 @@ struct mlos_body *mlos_body_new(u64 bytes, s32 node, bool strict, struct mlos_ac
 	}
 	kref_init(&body->ref);
 	mutex_init(&body->lock);
-	INIT_LIST_HEAD(&body->lru);
+	mlos_lru_node_init(&body->lru);
 	INIT_LIST_HEAD(&body->shared);
 	body->bytes = bytes;
 	body->node = node;
@@ -68,14 +72,16 @@ static unsigned long free_pages_of(struct mlos_body *body)
 	return freed;
 }
 
-static void uncharge(struct mlos_body *body, unsigned long pages)
+static void publish_resident(void)
+{
+	mlos_status_set_resident(mlos_memory.lru.resident << PAGE_SHIFT);
+}
+
+static void uncharge(struct mlos_body *body, u64 pages)
 {
 	lockdep_assert_held(&mlos_memory.lock);
-	body->charged -= pages;
-	mlos_memory.resident -= pages;
-	if (!body->charged)
-		list_del_init(&body->lru);
-	mlos_status_set_resident((u64)mlos_memory.resident << PAGE_SHIFT);
+	mlos_lru_uncharge(&mlos_memory.lru, &body->lru, pages);
+	publish_resident();
 }
 
 static void body_release(struct kref *ref)
@@ -83,8 +89,7 @@ static void body_release(struct kref *ref)
 	struct mlos_body *body = container_of(ref, struct mlos_body, ref);
 
 	list_del_init(&body->shared);
-	uncharge(body, body->charged);
-	list_del_init(&body->lru);
+	uncharge(body, body->lru.charged);
 	mutex_unlock(&mlos_memory.lock);
 	free_pages_of(body);
 	if (body->backing)
@@ -103,8 +108,7 @@ void mlos_body_put(struct mlos_body *body)
 void mlos_body_used(struct mlos_body *body)
 {
 	mutex_lock(&mlos_memory.lock);
-	if (!list_empty(&body->lru))
-		list_move_tail(&body->lru, &mlos_memory.lru);
+	mlos_lru_used(&mlos_memory.lru, &body->lru);
 	mutex_unlock(&mlos_memory.lock);
 }
 
@@ -118,48 +122,60 @@ static bool may_evict(const struct mlos_body *body)
 	return (body->backing && !body->dirty) || body->discardable;
 }
 
-/* mlos_memory.lock held; pages that went, 0 when it has to stay or is being used right now. */
-static unsigned long evict(struct mlos_body *body)
+/*
+ * mlos_memory.lock held. Pages that went; 0 when it has to stay, is being used right now, or belongs to another control group than
+ * `memcg` (NULL = any).
+ */
+static u64 evict(struct mlos_lru_node *node, void *memcg)
 {
-	unsigned long freed = 0;
+	struct mlos_body *body = container_of(node, struct mlos_body, lru);
+	u64 freed = 0;
 
+	if (memcg && body->account->memcg != memcg)
+		return 0;
 	if (!mutex_trylock(&body->lock))
 		return 0;
 	if (may_evict(body)) {
 		body->lost = !body->backing || body->dirty;
 		freed = free_pages_of(body);
-		uncharge(body, freed);
-		mlos_memory.evicted_tensors++;
-		mlos_memory.evicted_pages += freed;
-		trace_mlos_evict((u64)freed << PAGE_SHIFT, body->lost);
+		trace_mlos_evict(freed << PAGE_SHIFT, body->lost);
 	}
 	mutex_unlock(&body->lock);
 	return freed;
 }
 
-static unsigned long evict_down_to(unsigned long target, u32 *tensors)
+static u64 evict_down_to(u64 target, struct mem_cgroup *memcg, u32 *tensors)
 {
-	struct mlos_body *body, *next;
-	unsigned long freed = 0;
+	u64 freed;
 
-	list_for_each_entry_safe(body, next, &mlos_memory.lru, lru) {
-		unsigned long pages;
-
-		if (mlos_memory.resident <= target)
-			break;
-		pages = evict(body);
-		freed += pages;
-		*tensors += pages != 0;
-	}
+	lockdep_assert_held(&mlos_memory.lock);
+	freed = mlos_lru_evict(&mlos_memory.lru, target, evict, memcg, tensors);
+	publish_resident();
 	return freed;
 }
 
-void mlos_memory_evict_to(unsigned long target_pages, u32 *tensors, u64 *pages)
+void mlos_memory_evict_to(u64 target_pages, u32 *tensors, u64 *pages)
 {
 	*tensors = 0;
 	mutex_lock(&mlos_memory.lock);
-	*pages = evict_down_to(target_pages, tensors);
+	*pages = evict_down_to(target_pages, NULL, tensors);
 	mutex_unlock(&mlos_memory.lock);
+}
+
+/* Makes room in a control group that is full: the kernel's own reclaim there does not reach tensors. */
+static bool evict_in_group(struct mem_cgroup *memcg)
+{
+	u32 tensors = 0;
+	u64 target;
+
+	if (!memcg)
+		return false;
+	mutex_lock(&mlos_memory.lock);
+	target = mlos_memory.lru.resident;
+	target -= min_t(u64, target, GROUP_EVICT_PAGES);
+	evict_down_to(target, memcg, &tensors);
+	mutex_unlock(&mlos_memory.lock);
+	return tensors != 0;
 }
 
 /* One more page for the body; evicts others unless `optional`. */
@@ -167,20 +183,14 @@ static int charge(struct mlos_body *body, bool optional)
 {
 	unsigned long limit = mlos_memory_limit_pages();
 	u32 unused = 0;
-	int ret = 0;
+	int ret;
 
 	mutex_lock(&mlos_memory.lock);
-	if (limit && mlos_memory.resident >= limit && !optional)
-		evict_down_to(limit - 1, &unused);
-	if (limit && mlos_memory.resident >= limit) {
-		ret = -ENOMEM;
-	} else {
-		mlos_memory.resident++;
-		body->charged++;
-		if (list_empty(&body->lru))
-			list_add_tail(&body->lru, &mlos_memory.lru);
-		mlos_status_set_resident((u64)mlos_memory.resident << PAGE_SHIFT);
-	}
+	if (limit && mlos_memory.lru.resident >= limit && !optional)
+		evict_down_to(limit - 1, NULL, &unused);
+	ret = mlos_lru_charge(&mlos_memory.lru, &body->lru, limit);
+	if (!ret)
+		publish_resident();
 	mutex_unlock(&mlos_memory.lock);
 	return ret;
 }
@@ -195,18 +205,20 @@ static void take_back_charge(struct mlos_body *body)
 static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	/* An upper bound; what has to stay is found out when scanning. */
-	return READ_ONCE(mlos_memory.resident) ?: SHRINK_EMPTY;
+	return READ_ONCE(mlos_memory.lru.resident) ?: SHRINK_EMPTY;
 }
 
 static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	unsigned long freed, target;
+	unsigned long freed;
 	u32 tensors = 0;
+	u64 target;
 
 	if (!mutex_trylock(&mlos_memory.lock))
 		return SHRINK_STOP;
-	target = mlos_memory.resident > sc->nr_to_scan ? mlos_memory.resident - sc->nr_to_scan : 0;
-	freed = evict_down_to(target, &tensors);
+	target = mlos_memory.lru.resident;
+	target -= min_t(u64, target, sc->nr_to_scan);
+	freed = evict_down_to(target, NULL, &tensors);
 	mlos_memory.shrunk_pages += freed;
 	mutex_unlock(&mlos_memory.lock);
 	return freed ?: SHRINK_STOP;
@@ -290,15 +302,27 @@ static int fill(struct mlos_body *body, unsigned long index, struct page *to)
 	return 0;
 }
 
-static struct page *new_page(s32 node, bool strict)
+/* Rather none than one for which the kernel kills processes. */
+static struct page *new_page(const struct mlos_body *body, s32 node, bool strict)
 {
-	gfp_t gfp = GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT;
+	gfp_t gfp = GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	struct mem_cgroup *before = set_active_memcg(body->account->memcg);
+	struct page *page;
 
-	if (node < 0)
-		return alloc_pages_node(numa_mem_id(), gfp, 0);
 	if (strict)
-		gfp |= __GFP_THISNODE | __GFP_NOWARN;
-	return alloc_pages_node(node, gfp, 0);
+		gfp |= __GFP_THISNODE;
+	page = alloc_pages_node(node < 0 ? numa_mem_id() : node, gfp, 0);
+	set_active_memcg(before);
+	return page;
+}
+
+static struct page *page_for(const struct mlos_body *body, bool optional)
+{
+	struct page *page = new_page(body, body->node, body->strict);
+
+	while (!page && !optional && evict_in_group(body->account->memcg))
+		page = new_page(body, body->node, body->strict);
+	return page;
 }
 
 struct page *mlos_body_page(struct mlos_body *body, unsigned long index, bool optional)
@@ -312,7 +336,7 @@ struct page *mlos_body_page(struct mlos_body *body, unsigned long index, bool op
 	ret = charge(body, optional);
 	if (ret)
 		return ERR_PTR(ret);
-	page = new_page(body->node, body->strict);
+	page = page_for(body, optional);
 	ret = page ? fill(body, index, page) : -ENOMEM;
 	if (ret) {
 		if (page)
@@ -463,7 +487,7 @@ int mlos_body_migrate(struct mlos_body *body, int node, u64 *moved_bytes)
 
 		if (!old || page_to_nid(old) == node)
 			continue;
-		page = new_page(node, true);
+		page = new_page(body, node, true);
 		if (!page)
 			return -ENOMEM;
 		copy_highpage(page, old);
@@ -525,9 +549,9 @@ long mlos_ioc_memory_trim(struct mlos_file *file, void *arg)
 
 	if (a->flags || a->reserved)
 		return -EINVAL;
-	mlos_memory_evict_to(min_t(u64, a->target_bytes >> PAGE_SHIFT, ULONG_MAX), &a->evicted, &pages);
+	mlos_memory_evict_to(a->target_bytes >> PAGE_SHIFT, &a->evicted, &pages);
 	a->freed_bytes = pages << PAGE_SHIFT;
-	a->resident_bytes = (u64)READ_ONCE(mlos_memory.resident) << PAGE_SHIFT;
+	a->resident_bytes = READ_ONCE(mlos_memory.lru.resident) << PAGE_SHIFT;
 	return 0;
 }
 
@@ -536,7 +560,7 @@ int mlos_memory_init(void)
 	int ret;
 
 	mutex_init(&mlos_memory.lock);
-	INIT_LIST_HEAD(&mlos_memory.lru);
+	mlos_lru_init(&mlos_memory.lru);
 	INIT_LIST_HEAD(&mlos_memory.shared);
 	mlos_memory.nodes = kcalloc(nr_node_ids, sizeof(*mlos_memory.nodes), GFP_KERNEL);
 	if (!mlos_memory.nodes)
@@ -550,6 +574,6 @@ int mlos_memory_init(void)
 void mlos_memory_exit(void)
 {
 	shrinker_off();
-	WARN_ON(!list_empty(&mlos_memory.lru) || !list_empty(&mlos_memory.shared) || mlos_memory.resident);
+	WARN_ON(mlos_memory.lru.resident || !list_empty(&mlos_memory.shared));
 	kfree(mlos_memory.nodes);
 }

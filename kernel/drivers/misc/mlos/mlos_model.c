@@ -47,11 +47,12 @@ long mlos_ioc_model_register(struct mlos_file *file, void *arg)
 	mutex_lock(&file->lock);
 	ret = mlos_idtable_add(&file->models, &model->node, id);
 	mutex_unlock(&file->lock);
-	if (ret)
+	if (ret) {
 		mlos_model_put(model);
-	else
-		a->model_id = id;
-	return ret;
+		return ret;
+	}
+	a->model_id = id;
+	return 0;
 }
 
 long mlos_ioc_model_unregister(struct mlos_file *file, void *arg)

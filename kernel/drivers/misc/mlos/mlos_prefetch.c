@@ -14,10 +14,10 @@ struct prefetch_item {
 };
 
 struct mlos_prefetcher {
-	struct mutex lock; /* guards plan, start_ns and running; innermost */
+	struct mutex lock; /* guards plan, running and inference_id; innermost */
 	struct mlos_plan plan;
-	u64 start_ns;
 	bool running;	   /* one run is followed at a time */
+	u64 inference_id;  /* whose run it is; 0 = ahead of its inference */
 	struct prefetch_item items[];
 };
 
@@ -102,7 +102,7 @@ static int add_item(struct mlos_file *file, struct mlos_prefetcher *p, const str
 	if (!node)
 		return -ENOENT;
 	tensor = container_of(node, struct mlos_tensor, node);
-	if (!tensor->backed)
+	if (!(tensor->flags & MLOS_TENSOR_BACKED))
 		return -EINVAL;
 	item->tensor_id = e->tensor_id;
 	item->given_ns = e->offset_ns;
@@ -216,38 +216,50 @@ static void forget_touches(struct mlos_prefetcher *p)
 	}
 }
 
-static void follow(struct mlos_prefetcher *p)
+/* False when a run is followed already; one ahead becomes that of the inference. */
+static bool follow(struct mlos_prefetcher *p, u64 inference_id)
 {
+	bool adaptive;
 	u32 i;
 
 	mutex_lock(&p->lock);
-	if (p->running || !(p->plan.flags & MLOS_PLAN_ENABLE_AUTO)) {
+	if (p->running) {
+		if (!p->inference_id)
+			p->inference_id = inference_id;
 		mutex_unlock(&p->lock);
-		return;
+		return false;
 	}
 	p->running = true;
-	p->start_ns = ktime_get_ns();
+	p->inference_id = inference_id;
 	mlos_plan_begin(&p->plan);
 	for (i = 0; i < p->plan.count; i++)
 		queue_delayed_work(system_unbound_wq, &p->items[i].work,
 				   nsecs_to_jiffies(mlos_plan_issue_at(&p->plan, i)));
+	adaptive = p->plan.flags & MLOS_PLAN_ADAPTIVE;
 	mutex_unlock(&p->lock);
-	if (p->plan.flags & MLOS_PLAN_ADAPTIVE)
+	if (adaptive)
 		forget_touches(p);
+	return true;
 }
 
-void mlos_prefetch_start(struct mlos_file *file, u64 model_id)
+static bool automatic(const struct mlos_prefetcher *p)
 {
-	struct mlos_model *model;
-
-	mutex_lock(&file->lock);
-	model = find_model(file, model_id);
-	if (model && model->prefetcher)
-		follow(model->prefetcher);
-	mutex_unlock(&file->lock);
+	return p->plan.flags & MLOS_PLAN_ENABLE_AUTO;
 }
 
-void mlos_prefetch_end(struct mlos_file *file, u64 model_id)
+/* What was needed before the grant is not learnt from: it says how long the inference waited, not when it needs its tensors. */
+static void end_run(struct mlos_prefetcher *p, u64 inference_id, u64 granted_ns)
+{
+	mutex_lock(&p->lock);
+	if (p->running && p->inference_id == inference_id) {
+		if (granted_ns)
+			mlos_plan_end(&p->plan, granted_ns);
+		p->running = false;
+	}
+	mutex_unlock(&p->lock);
+}
+
+void mlos_prefetch_start(struct mlos_file *file, u64 model_id, u64 inference_id)
 {
 	struct mlos_model *model;
 	struct mlos_prefetcher *p;
@@ -255,13 +267,48 @@ void mlos_prefetch_end(struct mlos_file *file, u64 model_id)
 	mutex_lock(&file->lock);
 	model = find_model(file, model_id);
 	p = model ? model->prefetcher : NULL;
-	if (p) {
-		mutex_lock(&p->lock);
-		if (p->running)
-			mlos_plan_end(&p->plan, p->start_ns);
-		p->running = false;
-		mutex_unlock(&p->lock);
+	if (p && (p->running || automatic(p))) {
+		follow(p, inference_id);
+		/* Another thread may have ended it already. */
+		if (!mlos_inference_exists(file, inference_id))
+			end_run(p, inference_id, 0);
 	}
+	mutex_unlock(&file->lock);
+}
+
+long mlos_ioc_plan_start(struct mlos_file *file, void *arg)
+{
+	struct mlos_prefetch_run *a = arg;
+	struct mlos_model *model;
+	long ret = 0;
+
+	if (a->flags)
+		return -EINVAL;
+	mutex_lock(&file->lock);
+	model = find_model(file, a->model_id);
+	if (!model)
+		ret = -ENOENT;
+	else if (!model->prefetcher)
+		ret = -ENODATA;
+	else if (!follow(model->prefetcher, 0))
+		ret = -EBUSY;
+	mutex_unlock(&file->lock);
+	return ret;
+}
+
+u32 mlos_prefetch_entries(const struct mlos_model *model)
+{
+	return model->prefetcher ? model->prefetcher->plan.count : 0;
+}
+
+void mlos_prefetch_end(struct mlos_file *file, u64 model_id, u64 inference_id, u64 granted_ns)
+{
+	struct mlos_model *model;
+
+	mutex_lock(&file->lock);
+	model = find_model(file, model_id);
+	if (model && model->prefetcher)
+		end_run(model->prefetcher, inference_id, granted_ns);
 	mutex_unlock(&file->lock);
 }
 

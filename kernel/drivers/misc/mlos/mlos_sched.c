@@ -31,6 +31,16 @@ static struct mlos_inference *find(struct mlos_file *file, u64 id)
 	return node ? container_of(node, struct mlos_inference, node) : NULL;
 }
 
+bool mlos_inference_exists(struct mlos_file *file, u64 id)
+{
+	bool exists;
+
+	mutex_lock(&mlos_sched.lock);
+	exists = find(file, id);
+	mutex_unlock(&mlos_sched.lock);
+	return exists;
+}
+
 static bool is_granted(const struct mlos_inference *i)
 {
 	return i->granted_ns && !i->reclaimed;
@@ -325,7 +335,7 @@ static int collect_gang(struct mlos_inference *i, const struct mlos_inference_st
 
 static bool start_valid(const struct mlos_inference_start *a)
 {
-	if (a->flags & ~(MLOS_INFERENCE_BOOST | MLOS_INFERENCE_GROUP | MLOS_INFERENCE_NOWAIT))
+	if (a->reserved || a->flags & ~(MLOS_INFERENCE_BOOST | MLOS_INFERENCE_GROUP | MLOS_INFERENCE_NOWAIT))
 		return false;
 	if (a->n_tids > MLOS_MAX_TIDS || !a->n_tids != !a->tids)
 		return false;
@@ -364,6 +374,7 @@ long mlos_ioc_inference_start(struct mlos_file *file, void *arg)
 	a->inference_id = i->node.id;
 	a->state = i->granted_ns ? MLOS_INFERENCE_GRANTED : MLOS_INFERENCE_QUEUED;
 	a->predicted_wait_ns = i->granted_ns ? 0 : wait_ns;
+	a->boosted = mlos_gang_boosted(&i->gang);
 	if (!i->granted_ns && (a->flags & MLOS_INFERENCE_NOWAIT)) {
 		forget(i);
 		publish();
@@ -371,7 +382,7 @@ long mlos_ioc_inference_start(struct mlos_file *file, void *arg)
 	}
 	mutex_unlock(&mlos_sched.lock);
 	if (!ret)
-		mlos_prefetch_start(file, a->model_id);
+		mlos_prefetch_start(file, a->model_id, a->inference_id);
 	return ret;
 }
 
@@ -403,34 +414,48 @@ static struct mlos_inference *find_told(struct mlos_file *file, u64 id, bool *an
 	return NULL;
 }
 
-static void fetch(struct mlos_inference *i, struct mlos_inference_wait *a)
+/* What an end tells the caller and the plan of the model. */
+struct ended {
+	u64 duration_ns;
+	u32 met;
+	u64 model_id; /* 0 = there was no such inference */
+	u64 granted_ns; /* 0 = it was not granted */
+};
+
+static void fetch(struct mlos_inference *i, struct mlos_inference_wait *a, struct ended *e)
 {
 	a->granted_id = i->node.id;
 	a->state = i->expired ? MLOS_INFERENCE_EXPIRED : MLOS_INFERENCE_GRANTED;
+	a->boosted = mlos_gang_boosted(&i->gang);
 	a->queued_ns = (i->expired ? ktime_get_ns() : i->granted_ns) - i->started_ns;
 	if (!i->fetched)
 		i->file->unfetched--;
 	i->fetched = true;
-	if (i->expired)
-		forget(i);
+	if (!i->expired)
+		return;
+	e->model_id = i->model->node.id;
+	forget(i);
 }
 
 /* 0 and *a filled; 1 to sleep; a negative errno. */
 static int try_fetch(struct mlos_file *file, struct mlos_inference_wait *a)
 {
 	struct mlos_inference *i;
+	struct ended e = { 0 };
 	bool any;
 	int ret = 1;
 
 	mutex_lock(&mlos_sched.lock);
 	i = find_told(file, a->inference_id, &any);
 	if (i) {
-		fetch(i, a);
+		fetch(i, a, &e);
 		ret = 0;
 	} else if (!any) {
 		ret = -ENOENT;
 	}
 	mutex_unlock(&mlos_sched.lock);
+	if (e.model_id)
+		mlos_prefetch_end(file, e.model_id, a->granted_id, 0);
 	return ret;
 }
 
@@ -441,7 +466,7 @@ long mlos_ioc_inference_wait(struct mlos_file *file, void *arg)
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	long ret;
 
-	if (a->flags || a->reserved)
+	if (a->flags)
 		return -EINVAL;
 	add_wait_queue(&file->wait, &wait);
 	for (;;) {
@@ -468,18 +493,21 @@ long mlos_ioc_inference_wait(struct mlos_file *file, void *arg)
 	return ret;
 }
 
-static int done(struct mlos_file *file, u64 id, u32 flags, u64 *duration_ns, u32 *met)
+
+static int done(struct mlos_file *file, u64 id, u32 flags, struct ended *e)
 {
 	struct mlos_inference *i = find(file, id);
 	bool reclaimed;
 
-	*duration_ns = 0;
-	*met = 1;
+	*e = (struct ended){ .met = 1 };
 	if (!i)
 		return -ENOENT;
 	reclaimed = i->reclaimed;
-	if (is_granted(i))
-		finish(i, ktime_get_ns(), flags & MLOS_DONE_FAILED, duration_ns, met);
+	e->model_id = i->model->node.id;
+	if (is_granted(i)) {
+		e->granted_ns = i->granted_ns;
+		finish(i, ktime_get_ns(), flags & MLOS_DONE_FAILED, &e->duration_ns, &e->met);
+	}
 	forget(i);
 	return reclaimed ? -ECANCELED : 0;
 }
@@ -487,22 +515,20 @@ static int done(struct mlos_file *file, u64 id, u32 flags, u64 *duration_ns, u32
 long mlos_ioc_inference_done(struct mlos_file *file, void *arg)
 {
 	struct mlos_inference_done *a = arg;
-	struct mlos_inference *i;
-	u64 model_id = 0;
+	struct ended e;
 	long ret;
 
 	if ((a->flags & ~MLOS_DONE_FAILED) || a->reserved)
 		return -EINVAL;
 	mutex_lock(&mlos_sched.lock);
-	i = find(file, a->inference_id);
-	if (i && is_granted(i))
-		model_id = i->model->node.id;
-	ret = done(file, a->inference_id, a->flags, &a->duration_ns, &a->deadline_met);
+	ret = done(file, a->inference_id, a->flags, &e);
 	if (ret != -ENOENT)
 		dispatch();
 	mutex_unlock(&mlos_sched.lock);
-	if (model_id)
-		mlos_prefetch_end(file, model_id);
+	a->duration_ns = e.duration_ns;
+	a->deadline_met = e.met;
+	if (e.model_id)
+		mlos_prefetch_end(file, e.model_id, a->inference_id, e.granted_ns);
 	return ret;
 }
 
@@ -520,6 +546,8 @@ static int record(struct mlos_model *model, const struct mlos_batch_entry *e, u6
 struct batch_object {
 	struct mlos_inference *start; /* START: made before the lock is taken */
 	struct mlos_model *model;     /* RECORD */
+	u64 plan_start;		      /* model whose plan is to be followed once the lock is given back */
+	struct ended ended;
 };
 
 static void batch_prepare(struct mlos_file *file, struct mlos_batch_entry *e, struct batch_object *o)
@@ -553,15 +581,14 @@ static void batch_prepare(struct mlos_file *file, struct mlos_batch_entry *e, st
 static void batch_run(struct mlos_file *file, struct mlos_batch_entry *e, struct batch_object *o, u64 now_ns)
 {
 	u64 unused_ns;
-	u32 met;
 
 	if (e->result)
 		return;
 	if (e->op == MLOS_BATCH_RECORD) {
 		e->result = record(o->model, e, now_ns);
 	} else if (e->op == MLOS_BATCH_DONE) {
-		e->result = done(file, e->id, e->flags, &unused_ns, &met);
-		if (!e->result)
+		e->result = done(file, e->id, e->flags, &o->ended);
+		if (e->result != -ENOENT)
 			dispatch();
 	} else {
 		e->result = submit(o->start, &unused_ns);
@@ -572,6 +599,8 @@ static void batch_run(struct mlos_file *file, struct mlos_batch_entry *e, struct
 		if (!o->start->granted_ns && (e->flags & MLOS_INFERENCE_NOWAIT)) {
 			forget(o->start);
 			e->result = -EAGAIN;
+		} else {
+			o->plan_start = o->start->model->node.id;
 		}
 		o->start = NULL;
 	}
@@ -607,6 +636,10 @@ long mlos_ioc_inference_batch(struct mlos_file *file, void *arg)
 	a->failed = 0;
 	for (n = 0; n < a->count; n++) {
 		a->failed += entries[n].result != 0;
+		if (objects[n].plan_start)
+			mlos_prefetch_start(file, objects[n].plan_start, entries[n].id);
+		if (objects[n].ended.model_id)
+			mlos_prefetch_end(file, objects[n].ended.model_id, entries[n].id, objects[n].ended.granted_ns);
 		if (objects[n].start)
 			discard(objects[n].start);
 		if (objects[n].model)
@@ -637,7 +670,6 @@ void mlos_sched_release(struct mlos_file *file)
 	mutex_lock(&mlos_sched.lock);
 	while ((node = mlos_idtable_any(&file->inferences)))
 		forget(container_of(node, struct mlos_inference, node));
-	list_del(&file->link);
 	dispatch();
 	mutex_unlock(&mlos_sched.lock);
 }
@@ -650,7 +682,6 @@ int mlos_sched_init(void)
 	BUILD_BUG_ON(MLOS_PRIO_BATCH + 1 != MLOS_CLASSES);
 	mutex_init(&mlos_sched.lock);
 	INIT_LIST_HEAD(&mlos_sched.granted);
-	INIT_LIST_HEAD(&mlos_sched.files);
 	INIT_DELAYED_WORK(&mlos_sched.reclaim, reclaim);
 	armed_ns = U64_MAX;
 	mlos_sched.slots = mlos_slots ?: (cpus > mlos_io_cpus ? cpus - mlos_io_cpus : 1);

@@ -38,9 +38,9 @@ VALUE(inferences_started, READ_ONCE(mlos_sched.starts));
 VALUE(inferences_done, READ_ONCE(mlos_sched.dones));
 VALUE(inferences_expired, READ_ONCE(mlos_sched.expired));
 VALUE(inferences_reclaimed, READ_ONCE(mlos_sched.reclaimed));
-VALUE(resident_bytes, (u64)READ_ONCE(mlos_memory.resident) << PAGE_SHIFT);
-VALUE(evicted_tensors, READ_ONCE(mlos_memory.evicted_tensors));
-VALUE(evicted_bytes, READ_ONCE(mlos_memory.evicted_pages) << PAGE_SHIFT);
+VALUE(resident_bytes, READ_ONCE(mlos_memory.lru.resident) << PAGE_SHIFT);
+VALUE(evicted_tensors, READ_ONCE(mlos_memory.lru.evicted_nodes));
+VALUE(evicted_bytes, READ_ONCE(mlos_memory.lru.evicted) << PAGE_SHIFT);
 VALUE(shrunk_bytes, READ_ONCE(mlos_memory.shrunk_pages) << PAGE_SHIFT);
 VALUE(dedup_hashed, READ_ONCE(mlos_memory.hashed));
 VALUE(dedup_duplicates, READ_ONCE(mlos_memory.duplicates));
@@ -70,7 +70,7 @@ static void show_inference(struct mlos_idnode *node, void *arg)
 	const struct mlos_inference *i = container_of(node, struct mlos_inference, node);
 	const char *state = i->expired ? "expired" : i->reclaimed ? "reclaimed" : i->granted_ns ? "granted" : "queued";
 
-	seq_printf(arg, "%llu %d %u %u %s %llu %s\n", i->node.id, i->file->account->tgid, i->priority, i->threads, state,
+	seq_printf(arg, "%llu %d %u %u %s %llu %s\n", i->node.id, mlos_account_process(i->file->account), i->priority, i->threads, state,
 		   ktime_get_ns() - i->started_ns, i->model->name);
 }
 
@@ -79,10 +79,12 @@ static int inferences_show(struct seq_file *m, void *unused)
 	struct mlos_file *file;
 
 	seq_puts(m, "id process class threads state age_ns model\n");
+	mutex_lock(&mlos_files.lock);
 	mutex_lock(&mlos_sched.lock);
-	list_for_each_entry(file, &mlos_sched.files, link)
+	list_for_each_entry(file, &mlos_files.list, link)
 		mlos_idtable_each(&file->inferences, show_inference, m);
 	mutex_unlock(&mlos_sched.lock);
+	mutex_unlock(&mlos_files.lock);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(inferences);
@@ -93,10 +95,10 @@ static int tensors_show(struct seq_file *m, void *unused)
 
 	seq_puts(m, "bytes resident_kb pins mappings sharers node process\n");
 	mutex_lock(&mlos_memory.lock);
-	list_for_each_entry(body, &mlos_memory.lru, lru)
-		seq_printf(m, "%llu %lu %u %d %u %d %d\n", body->bytes, body->charged << (PAGE_SHIFT - 10),
+	list_for_each_entry(body, &mlos_memory.lru.nodes, lru.link)
+		seq_printf(m, "%llu %llu %u %d %u %d %d\n", body->bytes, body->lru.charged << (PAGE_SHIFT - 10),
 			   READ_ONCE(body->pins), atomic_read(&body->maps), body->sharers, body->node,
-			   body->account->tgid);
+			   mlos_account_process(body->account));
 	mutex_unlock(&mlos_memory.lock);
 	return 0;
 }

@@ -127,7 +127,7 @@ static int tensor_mmap(struct file *filp, struct vm_area_struct *vma)
 
 	if (vma->vm_pgoff + pages < pages || vma->vm_pgoff + pages > DIV_ROUND_UP(tensor->bytes, PAGE_SIZE))
 		return -EINVAL;
-	if (tensor->readonly && (vma->vm_flags & VM_SHARED)) {
+	if ((tensor->flags & MLOS_TENSOR_READONLY) && (vma->vm_flags & VM_SHARED)) {
 		if (vma->vm_flags & VM_WRITE)
 			return -EACCES;
 		mlos_vm_flags_mod(vma, 0, VM_MAYWRITE);
@@ -161,7 +161,7 @@ static void tensor_show_fdinfo(struct seq_file *m, struct file *filp)
 	mutex_lock(&tensor->lock);
 	seq_printf(m, "mlos-tensor:\t%llu\nmlos-bytes:\t%llu\nmlos-resident-kb:\t%lu\nmlos-node:\t%d\nmlos-owner:\t%d\n",
 		   tensor->id, tensor->bytes, READ_ONCE(tensor->body->resident) << (PAGE_SHIFT - 10),
-		   tensor->body->node, tensor->body->account->tgid);
+		   tensor->body->node, mlos_account_process(tensor->body->account));
 	mutex_unlock(&tensor->lock);
 }
 
@@ -183,7 +183,8 @@ static struct file *tensor_file(struct mlos_tensor *tensor)
 		return ERR_CAST(inode);
 	inode->i_size = tensor->bytes;
 	inode->i_mode = S_IFREG | 0600;
-	filp = alloc_file_pseudo(inode, tensor_mount, "tensor", tensor->readonly ? O_RDONLY : O_RDWR, &tensor_fops);
+	filp = alloc_file_pseudo(inode, tensor_mount, "tensor",
+				 tensor->flags & MLOS_TENSOR_READONLY ? O_RDONLY : O_RDWR, &tensor_fops);
 	if (IS_ERR(filp)) {
 		iput(inode);
 		return filp;
@@ -265,9 +266,8 @@ static struct mlos_tensor *new_tensor(struct mlos_file *file, const struct mlos_
 	INIT_LIST_HEAD(&tensor->extent.link);
 	tensor->bytes = a->bytes;
 	tensor->model_id = a->model_id;
-	tensor->readonly = a->flags & MLOS_TENSOR_READONLY;
-	tensor->dedup = a->flags & MLOS_TENSOR_DEDUP;
-	tensor->backed = a->flags & MLOS_TENSOR_BACKED;
+	tensor->flags = a->flags;
+	tensor->gpu_index = a->gpu;
 	tensor->body = mlos_body_new(a->bytes, resolve_node(a), a->flags & MLOS_ALLOC_NUMA_STRICT, file->account);
 	if (!tensor->body)
 		goto fail;
@@ -394,14 +394,16 @@ static void dedup(struct mlos_tensor *tensor)
 {
 	struct mlos_body *body = tensor->body, *twin;
 
-	if (!tensor->dedup || tensor->maps || atomic_read(&tensor->pinned))
+	if (!(tensor->flags & MLOS_TENSOR_DEDUP) || tensor->maps || atomic_read(&tensor->pinned))
 		return;
 	mutex_lock(&body->lock);
 	twin = body->resident == body->n_pages ? mlos_body_twin(body) : NULL;
 	mutex_unlock(&body->lock);
 	if (!twin)
 		return;
+	mutex_lock(&mlos_memory.lock);
 	tensor->body = twin;
+	mutex_unlock(&mlos_memory.lock);
 	mlos_body_unshare(body);
 	mlos_body_put(body);
 }

@@ -24,7 +24,7 @@
 
 #define MLOS_DEVICE "/dev/mlos-ml"
 #define MLOS_ABI_MAJOR 1
-#define MLOS_ABI_MINOR 0
+#define MLOS_ABI_MINOR 1
 
 #define MLOS_IOC_TYPE 0xED
 
@@ -38,6 +38,7 @@
 #define MLOS_FEATURE_NUMA (1ULL << 4)      /* more than one memory node */
 #define MLOS_FEATURE_PREFETCH (1ULL << 5)  /* prefetch plans */
 #define MLOS_FEATURE_DEDUP (1ULL << 6)     /* MLOS_TENSOR_DEDUP */
+#define MLOS_FEATURE_LISTS (1ULL << 7)     /* CLIENT_LIST and the other lists, STATS: since ABI 1.1 */
 
 /* MLOS_IOC_VERSION: any time. */
 struct mlos_version {
@@ -93,7 +94,9 @@ struct mlos_model_unregister {
  * MLOS_IOC_TENSOR_ALLOC. The descriptor can be mapped (MAP_SHARED or MAP_PRIVATE, within the size rounded up to pages;
  * a READONLY tensor not writable), passed to other processes, and fstat() tells the size. read/write are not supported.
  * Without BACKED and DISCARDABLE the content is never dropped. BACKED without READONLY: a tensor that was mapped writable
- * is no longer dropped. ENOMEM: over the limit after evicting all that may go. ENOSPC: max_tensors, or the GPU's pool.
+ * is no longer dropped. Pages are charged to the control group of the process that opened the device. ENOMEM: over the limit, the
+ * module's or the control group's, after evicting all that may go. ENOSPC: max_tensors, or the GPU's pool. A touch of a page
+ * that cannot be had is SIGBUS.
  */
 struct mlos_tensor_alloc {
 	__u32 size;
@@ -201,7 +204,7 @@ struct mlos_numa_stats {
 
 /* mlos_inference_start.flags */
 #define MLOS_INFERENCE_BOOST (1U << 0)	 /* REALTIME and HIGH: raise the threads while granted */
-#define MLOS_INFERENCE_GROUP (1U << 1)	 /* with BOOST: every thread of the caller's process, else those in `tids` */
+#define MLOS_INFERENCE_GROUP (1U << 1)	 /* with BOOST: every thread of the caller's process, E2BIG beyond 64; else `tids` */
 #define MLOS_INFERENCE_NOWAIT (1U << 2)	 /* EAGAIN instead of queueing */
 
 /* mlos_inference_start.state, mlos_inference_wait.state */
@@ -212,7 +215,8 @@ struct mlos_numa_stats {
 /*
  * MLOS_IOC_INFERENCE_START: asks for `threads` CPU slots. Granted at once, or queued: by class, inside a class by deadline, waiting
  * tasks rising a class every aging interval. BATCH is not granted while REALTIME or HIGH hold slots, until it has aged to HIGH;
- * BATCH that holds slots then is made nice 19. poll() on the device reports POLLIN while a grant or an expiry has not been fetched by
+ * BATCH that holds slots then is made nice 19. BOOST raises all the threads or none: none when they and those raised already would
+ * be more than the CPUs less io_cpus. poll() on the device reports POLLIN while a grant or an expiry has not been fetched by
  * WAIT. A grant held for longer than the parameter slot_timeout_ms is taken back. A deadline that has passed is ETIME. EAGAIN: with
  * NOWAIT, or at max_inferences. EPERM: a thread of another process.
  */
@@ -228,6 +232,8 @@ struct mlos_inference_start {
 	__u32 state;			/* [out] MLOS_INFERENCE_* */
 	__u64 inference_id;		/* [out] */
 	__u64 predicted_wait_ns;	/* [out] 0 = granted, or not known */
+	__u32 boosted;			/* [out] threads raised now; 0 when queued. Since ABI 1.1 */
+	__u32 reserved;
 };
 
 /* MLOS_IOC_INFERENCE_WAIT: until granted or expired. ETIME at timeout_ns, EINTR. ENOENT also when id is 0 and nothing is awaited. */
@@ -239,7 +245,7 @@ struct mlos_inference_wait {
 	__u64 granted_id;		/* [out] */
 	__u64 queued_ns;		/* [out] how long it was queued */
 	__u32 state;			/* [out] */
-	__u32 reserved;
+	__u32 boosted;			/* [out] threads raised; since ABI 1.1, before that reserved */
 };
 
 /* mlos_inference_done.flags */
@@ -355,7 +361,7 @@ struct mlos_prediction_accuracy {
 #define MLOS_PLAN_CRITICAL (1U << 0)	/* read even when memory is short; without: optional */
 struct mlos_plan_entry {
 	__u64 tensor_id;		/* a BACKED tensor of the same file */
-	__u64 offset_ns;		/* when it is needed, after the start of an inference; at most 60 s */
+	__u64 offset_ns;		/* when it is needed, after the grant of an inference; at most 60 s */
 	__u32 flags;
 	__u32 reserved;
 };
@@ -372,6 +378,16 @@ struct mlos_prefetch_plan {
 	__u64 entries;			/* [in] user pointer to struct mlos_plan_entry */
 	__u32 count;			/* [in] 1 .. max_plan_entries */
 	__u32 element_size;		/* [in] sizeof(struct mlos_plan_entry) */
+};
+
+/*
+ * MLOS_IOC_PREFETCH_PLAN_START: follows the plan now, ahead of the inference; also one without ENABLE_AUTO. The model's next inference
+ * goes on with that run. ENODATA without a plan, EBUSY while it is followed.
+ */
+struct mlos_prefetch_run {
+	__u32 size;
+	__u32 flags;			/* [in] 0 */
+	__u64 model_id;			/* [in] */
 };
 
 /* MLOS_IOC_PREFETCH_STATS: of one model's plan; ENODATA without one. */
@@ -435,6 +451,122 @@ struct mlos_gpu_list {
 	__u32 element_size;		/* [in] sizeof(struct mlos_gpu) */
 };
 
+/*
+ * MLOS_IOC_GPU_SELECT: the accelerator with a memory pool that has the most room, for TENSOR_ALLOC. ENODEV: there is none with a pool.
+ * ENOSPC: none has `bytes` in one piece.
+ */
+struct mlos_gpu_select {
+	__u32 size;
+	__u32 flags;			/* [in] 0 */
+	__u64 bytes;			/* [in] wanted in one piece; 0 = any */
+	__u32 gpu;			/* [out] */
+	__u32 reserved;
+	__u64 free_bytes;		/* [out] */
+	__u64 largest_free;		/* [out] bytes in one piece */
+};
+
+/* --- what there is, of all open files: since ABI 1.1 ---------------------------------------------------------------- */
+
+/*
+ * The lists fill up to `count` elements and set `count` to how many there are; ask with 0 first, and again when there were more than
+ * asked for. Process ids are as the caller sees them, 0 = outside of its namespace.
+ */
+struct mlos_list {
+	__u32 size;
+	__u32 flags;			/* [in] 0 */
+	__u64 elements;			/* [in] user pointer to structs of the list's kind */
+	__u32 count;			/* [in,out] at most 65536 */
+	__u32 element_size;		/* [in] sizeof() that struct */
+};
+
+/* MLOS_IOC_CLIENT_LIST: open files of the device. */
+struct mlos_client_info {
+	__u64 client_id;
+	__s32 process;			/* that opened it */
+	__u32 models;
+	__u32 tensors;			/* with an id */
+	__u32 inferences;		/* queued, granted, or to be fetched */
+	__u64 resident_bytes;		/* of its tensors, with an id or only mapped; shared ones count for who loaded them */
+	char name[16];			/* of the process when it opened the device */
+};
+
+/* MLOS_IOC_MODEL_LIST */
+struct mlos_model_info {
+	__u64 model_id;
+	__u64 client_id;
+	__s32 process;
+	__u32 inferences;		/* queued and granted */
+	__u32 plan_entries;		/* of its prefetch plan; 0 = none */
+	__u32 reserved;
+	__u64 samples;			/* as MODEL_LATENCY_EXT, and the next three */
+	__u64 p50_duration_ns;
+	__u64 p90_duration_ns;
+	__u64 p99_duration_ns;
+	char name[MLOS_NAME_MAX];
+};
+
+/* MLOS_IOC_TENSOR_LIST: those with an id. */
+struct mlos_tensor_info {
+	__u64 tensor_id;
+	__u64 client_id;
+	__u64 model_id;			/* 0 = none */
+	__u64 bytes;
+	__u64 resident_bytes;
+	__s32 process;
+	__s32 numa_node;		/* -1 = any */
+	__u32 flags;			/* MLOS_TENSOR_*, MLOS_ALLOC_* as allocated */
+	__u32 state;			/* MLOS_TENSOR_STATE_* */
+	__u32 pins;			/* by its id */
+	__u32 mappings;
+	__u32 gpu;			/* with MLOS_ALLOC_GPU */
+	__u32 reserved;
+};
+
+/* mlos_inference_info.state, beside MLOS_INFERENCE_* */
+#define MLOS_INFERENCE_RECLAIMED 3 /* its grant was taken back, DONE has not come */
+
+/* MLOS_IOC_INFERENCE_LIST */
+struct mlos_inference_info {
+	__u64 inference_id;
+	__u64 client_id;
+	__u64 model_id;
+	__s32 process;
+	__u32 priority;
+	__u32 threads;
+	__u32 state;
+	__u32 boosted;			/* threads raised */
+	__u32 reserved;
+	__u64 deadline_ns;		/* 0 = none */
+	__u64 started_ns;
+	__u64 granted_ns;		/* 0 = not yet */
+};
+
+/* MLOS_IOC_STATS: what is, and what was since the module was loaded. */
+struct mlos_stats {
+	__u32 size;
+	__u32 flags;			/* [in] 0 */
+	__u64 resident_bytes;		/* [out] of tensors, and the next six */
+	__u64 memory_limit;		/* [out] 0 = none */
+	__u64 evicted_tensors;		/* [out] */
+	__u64 evicted_bytes;		/* [out] */
+	__u64 shrunk_bytes;		/* [out] of these, because the kernel ran short */
+	__u64 dedup_hashed;		/* [out] tensors whose content was looked for */
+	__u64 dedup_duplicates;		/* [out] found */
+	__u64 dedup_saved_bytes;	/* [out] */
+	__u64 dedup_collisions;		/* [out] equal hash, different content */
+	__u64 started;			/* [out] inferences */
+	__u64 granted;			/* [out] */
+	__u64 done;			/* [out] */
+	__u64 expired;			/* [out] */
+	__u64 reclaimed;		/* [out] grants taken back */
+	__u32 slots;			/* [out] */
+	__u32 slots_free;		/* [out] */
+	__u32 boosted_threads;		/* [out] */
+	__u32 clients;			/* [out] open files */
+	__u32 queued_now[4];		/* [out] by class */
+	__u32 granted_now[4];		/* [out] by class */
+};
+
 /* --- the status page ----------------------------------------------------------------------------------------------- */
 
 /*
@@ -471,15 +603,22 @@ struct mlos_status {
 #define MLOS_IOC_INFERENCE_DONE MLOS_IO(32)
 #define MLOS_IOC_INFERENCE_BATCH MLOS_IO(33)
 #define MLOS_IOC_GPU_LIST MLOS_IO(40)
+#define MLOS_IOC_GPU_SELECT MLOS_IO(41)
 #define MLOS_IOC_NUMA_MIGRATE MLOS_IO(50)
 #define MLOS_IOC_PREFETCH_PLAN_SET MLOS_IO(60)
 #define MLOS_IOC_PREFETCH_PLAN_CLEAR MLOS_IO(61)
 #define MLOS_IOC_PREFETCH_STATS MLOS_IO(62)
+#define MLOS_IOC_PREFETCH_PLAN_START MLOS_IO(63)
 #define MLOS_IOC_DEADLINE_PREDICT MLOS_IO(65)
 #define MLOS_IOC_MODEL_PREDICT MLOS_IO(66)
 #define MLOS_IOC_NUMA_STATS MLOS_IO(70)
 #define MLOS_IOC_PREFETCH_LEARNING MLOS_IO(71)
 #define MLOS_IOC_PREDICTION_ACCURACY MLOS_IO(72)
 #define MLOS_IOC_MODEL_LATENCY_EXT MLOS_IO(73)
+#define MLOS_IOC_CLIENT_LIST MLOS_IO(80)
+#define MLOS_IOC_MODEL_LIST MLOS_IO(81)
+#define MLOS_IOC_TENSOR_LIST MLOS_IO(82)
+#define MLOS_IOC_INFERENCE_LIST MLOS_IO(83)
+#define MLOS_IOC_STATS MLOS_IO(84)
 
 #endif /* _UAPI_LINUX_MLOS_H */

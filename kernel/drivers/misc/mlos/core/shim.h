@@ -109,6 +109,12 @@ static inline void list_move_tail(struct list_head *entry, struct list_head *lis
 #define list_for_each_entry(pos, list, member)                                                     \
 	for (pos = list_entry((list)->next, __typeof__(*pos), member); &pos->member != (list);     \
 	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
+/* `pos` may be taken out of the list. */
+#define list_for_each_entry_safe(pos, after, list, member)                                         \
+	for (pos = list_entry((list)->next, __typeof__(*pos), member),                             \
+	    after = list_entry(pos->member.next, __typeof__(*pos), member);                        \
+	     &pos->member != (list);                                                               \
+	     pos = after, after = list_entry(after->member.next, __typeof__(*after), member))
 
 static inline void *mlos_zalloc(size_t n, size_t element)
 {

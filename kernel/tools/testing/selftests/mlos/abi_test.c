@@ -22,9 +22,11 @@ static const struct {
 	{ MLOS_IOC_INFERENCE_DONE, sizeof(struct mlos_inference_done), "INFERENCE_DONE" },
 	{ MLOS_IOC_INFERENCE_BATCH, sizeof(struct mlos_inference_batch), "INFERENCE_BATCH" },
 	{ MLOS_IOC_GPU_LIST, sizeof(struct mlos_gpu_list), "GPU_LIST" },
+	{ MLOS_IOC_GPU_SELECT, sizeof(struct mlos_gpu_select), "GPU_SELECT" },
 	{ MLOS_IOC_NUMA_MIGRATE, sizeof(struct mlos_numa_migrate), "NUMA_MIGRATE" },
 	{ MLOS_IOC_PREFETCH_PLAN_SET, sizeof(struct mlos_prefetch_plan), "PREFETCH_PLAN_SET" },
 	{ MLOS_IOC_PREFETCH_PLAN_CLEAR, sizeof(struct mlos_prefetch_plan), "PREFETCH_PLAN_CLEAR" },
+	{ MLOS_IOC_PREFETCH_PLAN_START, sizeof(struct mlos_prefetch_run), "PREFETCH_PLAN_START" },
 	{ MLOS_IOC_PREFETCH_STATS, sizeof(struct mlos_prefetch_stats), "PREFETCH_STATS" },
 	{ MLOS_IOC_DEADLINE_PREDICT, sizeof(struct mlos_deadline_predict), "DEADLINE_PREDICT" },
 	{ MLOS_IOC_MODEL_PREDICT, sizeof(struct mlos_model_predict), "MODEL_PREDICT" },
@@ -32,8 +34,19 @@ static const struct {
 	{ MLOS_IOC_PREFETCH_LEARNING, sizeof(struct mlos_prefetch_learning), "PREFETCH_LEARNING" },
 	{ MLOS_IOC_PREDICTION_ACCURACY, sizeof(struct mlos_prediction_accuracy), "PREDICTION_ACCURACY" },
 	{ MLOS_IOC_MODEL_LATENCY_EXT, sizeof(struct mlos_model_latency_ext), "MODEL_LATENCY_EXT" },
+	{ MLOS_IOC_CLIENT_LIST, sizeof(struct mlos_list), "CLIENT_LIST" },
+	{ MLOS_IOC_MODEL_LIST, sizeof(struct mlos_list), "MODEL_LIST" },
+	{ MLOS_IOC_TENSOR_LIST, sizeof(struct mlos_list), "TENSOR_LIST" },
+	{ MLOS_IOC_INFERENCE_LIST, sizeof(struct mlos_list), "INFERENCE_LIST" },
+	{ MLOS_IOC_STATS, sizeof(struct mlos_stats), "STATS" },
 };
 #define N_OPERATIONS (sizeof(operations) / sizeof(operations[0]))
+
+/* What the struct had in the version of the ABI that brought the operation. */
+static unsigned int first_size(size_t i)
+{
+	return operations[i].op == MLOS_IOC_INFERENCE_START ? 64 : operations[i].size;
+}
 
 static void layout_is_frozen(void)
 {
@@ -42,11 +55,18 @@ static void layout_is_frozen(void)
 	EXPECT_EQ(sizeof(struct mlos_tensor_alloc), 64);
 	EXPECT_EQ(sizeof(struct mlos_tensor_op), 32);
 	EXPECT_EQ(sizeof(struct mlos_numa_node), 56);
-	EXPECT_EQ(sizeof(struct mlos_inference_start), 64);
+	EXPECT_EQ(sizeof(struct mlos_inference_start), 72); /* 64 in ABI 1.0 */
 	EXPECT_EQ(sizeof(struct mlos_inference_wait), 48);
 	EXPECT_EQ(sizeof(struct mlos_batch_entry), 56);
 	EXPECT_EQ(sizeof(struct mlos_model_predict), 96);
 	EXPECT_EQ(sizeof(struct mlos_gpu), 112);
+	EXPECT_EQ(sizeof(struct mlos_gpu_select), 40);
+	EXPECT_EQ(sizeof(struct mlos_list), 24);
+	EXPECT_EQ(sizeof(struct mlos_client_info), 48);
+	EXPECT_EQ(sizeof(struct mlos_model_info), 128);
+	EXPECT_EQ(sizeof(struct mlos_tensor_info), 72);
+	EXPECT_EQ(sizeof(struct mlos_inference_info), 72);
+	EXPECT_EQ(sizeof(struct mlos_stats), 168);
 	EXPECT_EQ(MLOS_IOC_NUMA_STATS & 0xff, 70);
 	EXPECT_EQ(MLOS_IOC_PREFETCH_LEARNING & 0xff, 71);
 	EXPECT_EQ(MLOS_IOC_PREDICTION_ACCURACY & 0xff, 72);
@@ -105,7 +125,7 @@ static void short_structs_are_einval(void)
 	size_t i;
 
 	for (i = 0; i < N_OPERATIONS; i++) {
-		*(uint32_t *)arg = operations[i].size - 1;
+		*(uint32_t *)arg = first_size(i) - 1;
 		EXPECT_ERRNO(ioctl(fd, operations[i].op, arg), EINVAL);
 		*(uint32_t *)arg = 0;
 		EXPECT_ERRNO(ioctl(fd, operations[i].op, arg), EINVAL);
@@ -254,6 +274,7 @@ static void inference_fields(void)
 	WRONG(MLOS_IOC_INFERENCE_START, s, n_tids, 1, EINVAL);
 	WRONG(MLOS_IOC_INFERENCE_START, s, tids, (uintptr_t)&tid, EINVAL);
 	WRONG(MLOS_IOC_INFERENCE_START, s, flags, MLOS_INFERENCE_GROUP, EINVAL);
+	WRONG(MLOS_IOC_INFERENCE_START, s, reserved, 1, EINVAL);
 	s.n_tids = 1;
 	s.tids = (uintptr_t)&tid;
 	s.flags = MLOS_INFERENCE_BOOST;
@@ -263,7 +284,7 @@ static void inference_fields(void)
 	if (getpid() != 1)
 		WRONG(MLOS_IOC_INFERENCE_START, s, tids, (uintptr_t)&init_tid, EPERM);
 	WRONG(MLOS_IOC_INFERENCE_WAIT, w, inference_id, 12345678, ENOENT);
-	WRONG(MLOS_IOC_INFERENCE_WAIT, w, reserved, 1, EINVAL);
+	WRONG(MLOS_IOC_INFERENCE_WAIT, w, flags, 1, EINVAL);
 	EXPECT_ERRNO(ioctl(fd, MLOS_IOC_INFERENCE_WAIT, &w), ENOENT);
 	WRONG(MLOS_IOC_INFERENCE_DONE, d, inference_id, 12345678, ENOENT);
 	WRONG(MLOS_IOC_INFERENCE_DONE, d, reserved, 1, EINVAL);
@@ -404,7 +425,7 @@ static void status_page_is_read_only(void)
 }
 
 static const struct tap_test tests[] = {
-	{ "the layout of ABI 1.0 is frozen", layout_is_frozen },
+	{ "the layout of the ABI is frozen", layout_is_frozen },
 	{ "VERSION tells the limits", version_tells_limits },
 	{ "unknown operations are ENOTTY", unknown_operations_are_enotty },
 	{ "bad pointers are EFAULT", bad_pointers_are_efault },
