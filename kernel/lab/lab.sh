@@ -101,6 +101,14 @@ lab_build_tests() {
   done
 }
 
+# Programs that the tests call: mlosctl and the sample.
+lab_build_programs() {
+  local cc=(gcc -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O1 -static -isystem kernel/include/uapi)
+  mkdir -p "$LAB_OUT/bin"
+  "${cc[@]}" kernel/tools/mlos/*.c -o "$LAB_OUT/bin/mlosctl" || lab_die "mlosctl does not compile"
+  "${cc[@]}" kernel/samples/mlos/infer.c -o "$LAB_OUT/bin/infer" || lab_die "the sample does not compile"
+}
+
 # The conformance suite of the backend interface, on the module this time: the program of the user-space build with its libraries.
 lab_add_backend_test() {
   local root=$1 program=build/release/tests/resources_test lib
@@ -130,14 +138,15 @@ lab_boot() {
   rm -rf "$root"
   mkdir -p "$root"/{bin,tests,deps,proc,sys,dev,tmp}
   cp "$(command -v busybox)" "$root/bin/busybox"
+  cp "$LAB_OUT"/bin/* "$root/bin/"
   cp kernel/lab/init "$root/init"
   cp "$LAB_OUT/$series/drivers/misc/mlos/mlos_ml.ko" "$root/"
-  echo "sim_gpus=1 sim_gpu_mb=64" >"$root/parameters"
+  echo "sim_gpus=2 sim_gpu_mb=64" >"$root/parameters"
   for test in "$@"; do cp "$LAB_OUT/tests/$test" "$root/tests/"; done
   lab_add_backend_test "$root"
   (cd "$root" && find . | cpio -o -H newc --quiet) >"$LAB_OUT/$series/initrd"
   timeout 900 qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp 4 -m 1024 -display none -nodefaults -no-reboot \
-    -serial stdio -device isa-debug-exit,iobase=0xf4,iosize=0x04 -kernel "$vmlinux" -initrd "$LAB_OUT/$series/initrd" \
+    -serial stdio -device isa-debug-exit,iobase=0xf4,iosize=0x04 -device bochs-display -kernel "$vmlinux" -initrd "$LAB_OUT/$series/initrd" \
     -append "console=ttyS0 panic=-1 oops=panic quiet numa=fake=2 kasan_multi_shot" >"$log" 2>&1 </dev/null || rc=$?
   # The test machine leaves with 2 * 16 + 1 when all is well.
   [ "$rc" = 33 ]
