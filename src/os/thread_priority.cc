@@ -42,8 +42,10 @@ std::vector<int> ThreadsOf(int64_t pid) {
 }
 
 Result<ThreadPriority> GetThreadPriority(int tid) {
-  const int policy = sched_getscheduler(tid);
-  if (policy < 0) return Failed(tid, "scheduling policy");
+  const int told = sched_getscheduler(tid);
+  if (told < 0) return Failed(tid, "scheduling policy");
+  // Told with the policy: that what the thread starts does not inherit it.
+  const int policy = told & ~SCHED_RESET_ON_FORK;
   if (policy == SCHED_FIFO) {
     sched_param param{};
     if (sched_getparam(tid, &param) != 0) return Failed(tid, "real-time priority");

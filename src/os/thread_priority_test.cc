@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <latch>
 #include <thread>
@@ -48,6 +49,15 @@ TEST(ThreadPriorityTest, RealtimeIsSetOrRefusedWithTheMissingRight) {
       EXPECT_THAT(status.message(), testing::HasSubstr("CAP_SYS_NICE"));
       EXPECT_EQ(now->policy, ThreadPolicy::kNormal);
     }
+  }).join();
+}
+
+// Bug: threads that the kernel module had raised were told as of another policy.
+TEST(ThreadPriorityTest, APolicyThatIsNotInheritedIsReadAsThatPolicy) {
+  std::thread([] {
+    const sched_param param{};
+    ASSERT_EQ(sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &param), 0);
+    EXPECT_EQ(GetThreadPriority(ThisThread())->policy, ThreadPolicy::kNormal);
   }).join();
 }
 

@@ -24,6 +24,13 @@ static inline void mlos_vm_flags_mod(struct vm_area_struct *vma, unsigned long s
 }
 #endif
 
+/* What ->setattr() is told of the mount. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define mlos_mount_map user_namespace
+#else
+#define mlos_mount_map mnt_idmap
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 #define MLOS_STATIC_SHRINKER 1
 #endif

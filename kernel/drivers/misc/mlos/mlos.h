@@ -47,6 +47,12 @@ extern uint mlos_sim_gpus, mlos_sim_gpu_mb, mlos_slots, mlos_io_cpus, mlos_slot_
 extern ulong mlos_memory_limit_mb;
 extern uint mlos_debug_level;
 
+#define mlos_debug(level, format, ...)                                                             \
+	do {                                                                                       \
+		if (unlikely(READ_ONCE(mlos_debug_level) >= (level)))                              \
+			pr_info("mlos_ml: process %d: " format, task_tgid_nr(current), ##__VA_ARGS__); \
+	} while (0)
+
 /* Who opened a file, and what its tensors take; outlives the file while they do. */
 struct mlos_account {
 	struct kref ref;
@@ -115,7 +121,7 @@ long mlos_ioc_model_unregister(struct mlos_file *file, void *arg);
 /* The content of one tensor, or of several that are equal. */
 struct mlos_body {
 	struct kref ref;
-	struct mutex lock; /* guards pages, resident, pins, lost and the loading of pages */
+	struct mutex lock; /* guards pages, resident, pins, lost, joined and the loading of pages */
 	struct page **pages;
 	u64 bytes;
 	unsigned long n_pages;
@@ -124,6 +130,7 @@ struct mlos_body {
 	bool lost;
 	atomic_t maps;		/* mappings of its tensors */
 	bool dirty;		/* was mapped shared and writable */
+	bool joined;		/* also the content of a tensor of another file, which may differ by the next reading */
 	bool discardable;
 	bool strict;
 	s32 node;		/* >= 0, or MLOS_NUMA_NODE_ANY */
@@ -191,11 +198,13 @@ struct mlos_tensor {
 	struct mlos_sim_gpu *gpu;
 	atomic_t pinned; /* pins by this id; changed under body->lock, read by compaction */
 	struct mlos_prefetcher *watcher; /* the plan that wants to know of touches; guarded by lock */
-	struct address_space *mapping;	 /* of the tensor's file */
+	struct address_space *mapping;	 /* of the tensor's file; valid while maps is not 0 */
 };
 
 int mlos_tensor_init(void);
-void mlos_tensor_exit(void);
+void mlos_tensor_exit(void); /* waits for prefetches */
+int mlos_tensor_fs_hold(void); /* for as long as an open file makes tensors */
+void mlos_tensor_fs_drop(void);
 struct mlos_tensor *mlos_tensor_get(struct mlos_file *file, u64 id);
 void mlos_tensor_put(struct mlos_tensor *tensor);
 void mlos_tensors_release(struct mlos_file *file);
@@ -220,6 +229,7 @@ struct mlos_gang {
 	struct mlos_member {
 		struct task_struct *task;
 		s8 nice;	/* before we changed it */
+		bool reset_on_fork;	/* likewise */
 		bool changed;
 	} *members;
 };

@@ -65,14 +65,28 @@ int mlos_gang_collect(struct mlos_gang *gang, const s32 *tids, u32 n_tids, bool 
 	return ret;
 }
 
-/* A thread that has a policy of its own choice is left alone. */
+static void set_policy(struct mlos_member *m, u32 policy, s32 nice, bool reset_on_fork)
+{
+	const struct sched_attr attr = {
+		.size = sizeof(attr),
+		.sched_policy = policy,
+		.sched_priority = policy == SCHED_FIFO,
+		.sched_nice = nice,
+		.sched_flags = reset_on_fork ? SCHED_FLAG_RESET_ON_FORK : 0,
+	};
+
+	sched_setattr_nocheck(m->task, &attr);
+}
+
+/* A thread that has a policy of its own choice is left alone. What it starts while boosted is not boosted: nobody would end that. */
 static void raise(struct mlos_member *m)
 {
 	if (m->task->policy != SCHED_NORMAL || (m->task->flags & PF_EXITING))
 		return;
 	m->nice = task_nice(m->task);
+	m->reset_on_fork = m->task->sched_reset_on_fork;
 	m->changed = true;
-	sched_set_fifo_low(m->task);
+	set_policy(m, SCHED_FIFO, 0, true);
 }
 
 static void lower(struct mlos_member *m)
@@ -80,8 +94,9 @@ static void lower(struct mlos_member *m)
 	if (m->task->policy != SCHED_NORMAL || (m->task->flags & PF_EXITING))
 		return;
 	m->nice = task_nice(m->task);
+	m->reset_on_fork = m->task->sched_reset_on_fork;
 	m->changed = true;
-	sched_set_normal(m->task, MAX_NICE);
+	set_policy(m, SCHED_NORMAL, MAX_NICE, m->reset_on_fork);
 }
 
 /* Put back only what is still as we made it: the thread may have chosen something else since. */
@@ -91,7 +106,7 @@ static void put_back(struct mlos_member *m, enum mlos_gang_mode mode)
 						m->task->policy == SCHED_NORMAL && task_nice(m->task) == MAX_NICE;
 
 	if (m->changed && ours && !(m->task->flags & PF_EXITING))
-		sched_set_normal(m->task, m->nice);
+		set_policy(m, SCHED_NORMAL, m->nice, m->reset_on_fork);
 	m->changed = false;
 }
 

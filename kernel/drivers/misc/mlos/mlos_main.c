@@ -44,7 +44,7 @@ module_param_named(memory_limit_mb, mlos_memory_limit_mb, ulong, 0644);
 MODULE_PARM_DESC(memory_limit_mb, "most resident tensor memory in MiB; 0 = no limit (default 0)");
 uint mlos_debug_level;
 module_param_named(debug_level, mlos_debug_level, uint, 0644);
-MODULE_PARM_DESC(debug_level, "0 quiet .. 5 everything, to the kernel log (default 0)");
+MODULE_PARM_DESC(debug_level, "to the kernel log: 1 operations that were refused, 2 also opens and closes, 3 also all operations (default 0)");
 
 struct mlos_files mlos_files;
 
@@ -153,7 +153,7 @@ static void hand_over(struct mlos_file *file, struct mlos_call *call, long faile
 	fput(call->install);
 }
 
-static long mlos_ioctl(struct file *filp, unsigned int cmd, unsigned long user)
+static long do_ioctl(struct file *filp, unsigned int cmd, unsigned long user)
 {
 	void __user *uarg = (void __user *)user;
 	const struct operation *op;
@@ -179,6 +179,9 @@ static long mlos_ioctl(struct file *filp, unsigned int cmd, unsigned long user)
 	if (ret)
 		return ret;
 	*(u32 *)call.bytes = usize; /* it may have changed since it was read */
+	/* Where no answer can be written nothing is done. */
+	if (copy_to_user(uarg, call.bytes, min_t(u32, usize, op->size)))
+		return -EFAULT;
 	call.install = NULL;
 	ret = op->fn(filp->private_data, call.bytes);
 	if (ret)
@@ -187,6 +190,14 @@ static long mlos_ioctl(struct file *filp, unsigned int cmd, unsigned long user)
 		ret = -EFAULT;
 	if (call.install)
 		hand_over(filp->private_data, &call, ret);
+	return ret;
+}
+
+static long mlos_ioctl(struct file *filp, unsigned int cmd, unsigned long user)
+{
+	long ret = do_ioctl(filp, cmd, user);
+
+	mlos_debug(ret < 0 ? 1 : 3, "operation %u: %ld\n", _IOC_NR(cmd), ret);
 	return ret;
 }
 
@@ -211,12 +222,18 @@ static int mlos_open(struct inode *inode, struct file *filp)
 	ret = mlos_idtable_init(&file->inferences, MLOS_MAX_INFERENCES);
 	if (ret)
 		goto free_tensors;
+	ret = mlos_tensor_fs_hold();
+	if (ret)
+		goto free_inferences;
 	mutex_lock(&mlos_files.lock);
 	list_add_tail(&file->link, &mlos_files.list);
 	mutex_unlock(&mlos_files.lock);
 	filp->private_data = file;
+	mlos_debug(2, "opened\n");
 	return nonseekable_open(inode, filp);
 
+free_inferences:
+	mlos_idtable_destroy(&file->inferences);
 free_tensors:
 	mlos_idtable_destroy(&file->tensors);
 free_models:
@@ -232,6 +249,7 @@ static int mlos_release(struct inode *inode, struct file *filp)
 {
 	struct mlos_file *file = filp->private_data;
 
+	mlos_debug(2, "closed, opened by client %llu\n", file->account->client_id);
 	mutex_lock(&mlos_files.lock);
 	list_del(&file->link);
 	mutex_unlock(&mlos_files.lock);
@@ -244,6 +262,7 @@ static int mlos_release(struct inode *inode, struct file *filp)
 	mlos_account_put(file->account);
 	mutex_destroy(&file->lock);
 	kfree(file);
+	mlos_tensor_fs_drop();
 	return 0;
 }
 
@@ -294,42 +313,45 @@ static int __init mlos_module_init(void)
 	ret = mlos_memory_init();
 	if (ret)
 		return ret;
-	ret = mlos_tensor_init();
-	if (ret)
-		goto memory;
 	ret = mlos_sched_init();
 	if (ret)
-		goto tensor;
+		goto memory;
 	ret = mlos_gpu_init();
 	if (ret)
 		goto sched;
+	ret = mlos_tensor_init();
+	if (ret)
+		goto gpu;
 	mlos_debugfs_init();
 	ret = misc_register(&mlos_device);
 	if (ret)
-		goto gpu;
+		goto tensor;
 	pr_info("mlos_ml: ABI %u.%u, %u slots, %u accelerators\n", MLOS_ABI_MAJOR, MLOS_ABI_MINOR, mlos_sched.slots,
 		mlos_gpu_count());
 	return 0;
-gpu:
+tensor:
 	mlos_debugfs_exit();
+	mlos_tensor_exit();
+gpu:
 	mlos_gpu_exit();
 sched:
 	mlos_sched_exit();
-tensor:
-	mlos_tensor_exit();
 memory:
 	mlos_memory_exit();
 	return ret;
 }
 
-/* Descriptors of the device and of tensors hold the module, so nothing is in use here. */
+/*
+ * Descriptors of the device and of tensors hold the module, so nothing is in use here but what a prefetch still reads: that is awaited
+ * before what it needs goes.
+ */
 static void __exit mlos_module_exit(void)
 {
 	misc_deregister(&mlos_device);
 	mlos_debugfs_exit();
+	mlos_tensor_exit();
 	mlos_gpu_exit();
 	mlos_sched_exit();
-	mlos_tensor_exit();
 	mlos_memory_exit();
 }
 

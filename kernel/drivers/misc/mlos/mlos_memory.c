@@ -19,7 +19,7 @@ struct mlos_memory mlos_memory;
 
 unsigned long mlos_memory_limit_pages(void)
 {
-	return READ_ONCE(mlos_memory_limit_mb) << (20 - PAGE_SHIFT);
+	return min(READ_ONCE(mlos_memory_limit_mb), ULONG_MAX >> 20) << (20 - PAGE_SHIFT);
 }
 
 static struct mlos_node_stats *node_of(struct page *page)
@@ -36,7 +36,8 @@ struct mlos_body *mlos_body_new(u64 bytes, s32 node, bool strict, struct mlos_ac
 	if (!body)
 		return NULL;
 	body->n_pages = DIV_ROUND_UP(bytes, PAGE_SIZE);
-	body->pages = kvcalloc(body->n_pages, sizeof(*body->pages), GFP_KERNEL_ACCOUNT);
+	/* Without a warning: a size that no machine has room for is the caller's mistake. */
+	body->pages = kvcalloc(body->n_pages, sizeof(*body->pages), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!body->pages) {
 		kfree(body);
 		return NULL;
@@ -117,7 +118,7 @@ void mlos_body_used(struct mlos_body *body)
 /* body->lock held. Mapped means in use: whoever maps a tensor reads it when it likes. */
 static bool may_evict(const struct mlos_body *body)
 {
-	if (body->pins || atomic_read(&body->maps))
+	if (body->pins || body->joined || atomic_read(&body->maps))
 		return false;
 	return (body->backing && !body->dirty) || body->discardable;
 }
@@ -292,7 +293,7 @@ static int fill(struct mlos_body *body, unsigned long index, struct page *to)
 			return -EIO;
 		from = backing_page(body->backing, offset >> PAGE_SHIFT);
 		if (IS_ERR(from))
-			return -EIO;
+			return PTR_ERR(from) == -ENOMEM ? -ENOMEM : -EIO;
 		memcpy_page(to, done, from, in_page, n);
 		put_page(from);
 		done += n;
@@ -412,6 +413,11 @@ static bool equal(struct mlos_body *a, struct mlos_body *b)
 	return !differs;
 }
 
+static bool same_source(const struct mlos_body *a, const struct mlos_body *b)
+{
+	return file_inode(a->backing) == file_inode(b->backing) && a->backing_offset == b->backing_offset;
+}
+
 /* With a reference. Puts the body where later ones find it when there is none yet. */
 static struct mlos_body *candidate(struct mlos_body *body)
 {
@@ -449,6 +455,8 @@ struct mlos_body *mlos_body_twin(struct mlos_body *body)
 		if (other->resident == other->n_pages) {
 			compared = true;
 			same = equal(body, other);
+			if (same && !same_source(body, other))
+				other->joined = true;
 		}
 		mutex_unlock(&other->lock);
 	}
@@ -487,6 +495,9 @@ int mlos_body_migrate(struct mlos_body *body, int node, u64 *moved_bytes)
 
 		if (!old || page_to_nid(old) == node)
 			continue;
+		/* Somebody else refers to it: a transfer of data that began while it was mapped. */
+		if (page_count(old) != 1)
+			return -EBUSY;
 		page = new_page(body, node, true);
 		if (!page)
 			return -ENOMEM;

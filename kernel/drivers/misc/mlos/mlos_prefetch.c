@@ -209,10 +209,13 @@ static void forget_touches(struct mlos_prefetcher *p)
 	u32 i;
 
 	for (i = 0; i < p->plan.count; i++) {
-		struct address_space *mapping = READ_ONCE(p->items[i].tensor->mapping);
+		struct mlos_tensor *tensor = p->items[i].tensor;
 
-		if (mapping && READ_ONCE(p->items[i].tensor->maps))
-			unmap_mapping_range(mapping, 0, 0, 0);
+		/* A mapping that is counted holds the tensor's file, and with it `mapping`. */
+		mutex_lock(&tensor->lock);
+		if (tensor->maps)
+			unmap_mapping_range(tensor->mapping, 0, 0, 0);
+		mutex_unlock(&tensor->lock);
 	}
 }
 

@@ -319,7 +319,9 @@ static int submit(struct mlos_inference *i, u64 *predicted_wait_ns)
 	trace_mlos_start(i->node.id, i->priority, i->threads, i->deadline_ns);
 	i->fetched = true; /* what is granted at once is told by the caller's own return */
 	dispatch();
-	i->fetched = i->granted_ns || i->expired;
+	i->fetched = i->granted_ns;
+	if (i->expired)
+		tell(i);
 	return 0;
 }
 
@@ -487,6 +489,7 @@ long mlos_ioc_inference_wait(struct mlos_file *file, void *arg)
 		if (!(wait.flags & WQ_FLAG_WOKEN))
 			schedule_hrtimeout(a->timeout_ns ? &expires : NULL, HRTIMER_MODE_ABS);
 		__set_current_state(TASK_RUNNING);
+		/* Pairs with the barrier in woken_wake_function(): the flag is down before the next look. */
 		smp_store_mb(wait.flags, wait.flags & ~WQ_FLAG_WOKEN);
 	}
 	remove_wait_queue(&file->wait, &wait);
@@ -620,6 +623,11 @@ long mlos_ioc_inference_batch(struct mlos_file *file, void *arg)
 	entries = vmemdup_user(u64_to_user_ptr(a->entries), a->count * sizeof(*entries));
 	if (IS_ERR(entries))
 		return PTR_ERR(entries);
+	/* As for the argument itself: nothing is done where no answer can be written. */
+	if (copy_to_user(u64_to_user_ptr(a->entries), entries, a->count * sizeof(*entries))) {
+		kvfree(entries);
+		return -EFAULT;
+	}
 	objects = kcalloc(a->count, sizeof(*objects), GFP_KERNEL_ACCOUNT);
 	if (!objects) {
 		kvfree(entries);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Tensors: descriptors that several processes map, and the ids by which their maker steers them. */
 #include <linux/file.h>
+#include <linux/magic.h>
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
@@ -13,19 +14,46 @@
 
 #define MLOS_FS_MAGIC 0x6d6c6f73 /* "mlos" */
 
-/* Every tensor has an inode of its own, so that its mappings can be found and fstat() tells its size. */
+/*
+ * Every tensor has an inode of its own, so that its mappings can be found and fstat() tells its size. The mount lives while a
+ * device file or a tensor's file is open, and holds the module so long: a file lets go of its mount after it let go of the module.
+ */
 static struct vfsmount *tensor_mount;
+static int tensor_mount_users;
 
 static int tensor_fs_context(struct fs_context *fc)
 {
-	return init_pseudo(fc, MLOS_FS_MAGIC) ? 0 : -ENOMEM;
+	if (!init_pseudo(fc, MLOS_FS_MAGIC))
+		return -ENOMEM;
+	fc->s_iflags |= SB_I_NOEXEC | SB_I_NODEV;
+	return 0;
 }
 
-/* No owner: our own mount would keep the module loaded for ever. Files of it hold the module. */
 static struct file_system_type tensor_fs = {
 	.name = "mlos_tensor",
+	.owner = THIS_MODULE,
 	.init_fs_context = tensor_fs_context,
 	.kill_sb = kill_anon_super,
+};
+
+int mlos_tensor_fs_hold(void)
+{
+	return simple_pin_fs(&tensor_fs, &tensor_mount, &tensor_mount_users);
+}
+
+void mlos_tensor_fs_drop(void)
+{
+	simple_release_fs(&tensor_mount, &tensor_mount_users);
+}
+
+/* Size, mode and owner of a tensor are what they were made with. */
+static int tensor_setattr(struct mlos_mount_map *map, struct dentry *dentry, struct iattr *attr)
+{
+	return -EPERM;
+}
+
+static const struct inode_operations tensor_iops = {
+	.setattr = tensor_setattr,
 };
 
 static struct mlos_tensor *from_node(struct mlos_idnode *node)
@@ -183,6 +211,7 @@ static struct file *tensor_file(struct mlos_tensor *tensor)
 		return ERR_CAST(inode);
 	inode->i_size = tensor->bytes;
 	inode->i_mode = S_IFREG | 0600;
+	inode->i_op = &tensor_iops;
 	filp = alloc_file_pseudo(inode, tensor_mount, "tensor",
 				 tensor->flags & MLOS_TENSOR_READONLY ? O_RDONLY : O_RDWR, &tensor_fops);
 	if (IS_ERR(filp)) {
@@ -231,6 +260,22 @@ static s32 resolve_node(const struct mlos_tensor_alloc *a)
 	return node == NUMA_NO_NODE ? numa_mem_id() : node;
 }
 
+/*
+ * Pages are read by the file system that has them. Where a file of another one stands before it (overlayfs) its own file is not at
+ * hand: file systems on a block device do without, those that keep per-file state (FUSE, network) do not.
+ */
+static bool readable_pages(const struct file *backing)
+{
+	const struct address_space *mapping = backing->f_mapping;
+	const struct super_block *sb = mapping->host->i_sb;
+
+	if (shmem_mapping(backing->f_mapping))
+		return true;
+	if (!mapping->a_ops->read_folio)
+		return false;
+	return mapping->host == file_inode(backing) || (sb->s_bdev && sb->s_magic != FUSE_SUPER_MAGIC);
+}
+
 static int attach_backing(struct mlos_body *body, const struct mlos_tensor_alloc *a)
 {
 	struct file *backing = fget(a->backing_fd);
@@ -241,8 +286,7 @@ static int attach_backing(struct mlos_body *body, const struct mlos_tensor_alloc
 		return -EBADF;
 	if (!(backing->f_mode & FMODE_READ))
 		ret = -EBADF;
-	else if (!S_ISREG(file_inode(backing)->i_mode) || backing->f_op == &tensor_fops ||
-		 !(shmem_mapping(backing->f_mapping) || backing->f_mapping->a_ops->read_folio))
+	else if (!S_ISREG(file_inode(backing)->i_mode) || backing->f_op == &tensor_fops || !readable_pages(backing))
 		ret = -EINVAL;
 	else if (check_add_overflow(a->backing_offset, a->bytes, &end) || end > i_size_read(file_inode(backing)))
 		ret = -EINVAL;
@@ -611,16 +655,10 @@ int mlos_tensor_init(void)
 	prefetch_queue = alloc_workqueue("mlos_prefetch", WQ_UNBOUND, 4);
 	if (!prefetch_queue)
 		return -ENOMEM;
-	tensor_mount = kern_mount(&tensor_fs);
-	if (IS_ERR(tensor_mount)) {
-		destroy_workqueue(prefetch_queue);
-		return PTR_ERR(tensor_mount);
-	}
 	return 0;
 }
 
 void mlos_tensor_exit(void)
 {
 	destroy_workqueue(prefetch_queue);
-	kern_unmount(tensor_mount);
 }

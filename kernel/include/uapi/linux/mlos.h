@@ -13,6 +13,7 @@
  *    another open file they are ENOENT. Closing the last descriptor of an open file ends and frees all it owns; memory that
  *    is still mapped, or referred to by a tensor descriptor, lives until that goes.
  *  - Descriptors handed out are close-on-exec.
+ *  - A pointer whose memory cannot be read and written is EFAULT, and nothing is done.
  *  - An unknown operation is ENOTTY; one whose subsystem is switched off by a module parameter is EOPNOTSUPP.
  *  - Text is UTF-8 and ends with NUL inside its array.
  */
@@ -92,11 +93,12 @@ struct mlos_model_unregister {
 
 /*
  * MLOS_IOC_TENSOR_ALLOC. The descriptor can be mapped (MAP_SHARED or MAP_PRIVATE, within the size rounded up to pages;
- * a READONLY tensor not writable), passed to other processes, and fstat() tells the size. read/write are not supported.
+ * a READONLY tensor not writable; never executable), passed to other processes, and fstat() tells the size, which no ftruncate()
+ * changes. read/write are not supported.
  * Without BACKED and DISCARDABLE the content is never dropped. BACKED without READONLY: a tensor that was mapped writable
- * is no longer dropped. Pages are charged to the control group of the process that opened the device. ENOMEM: over the limit, the
- * module's or the control group's, after evicting all that may go. ENOSPC: max_tensors, or the GPU's pool. A touch of a page
- * that cannot be had is SIGBUS.
+ * is no longer dropped, nor is one that shares pages with a tensor of another file: the files may have changed. Pages are charged to
+ * the control group of the process that opened the device. ENOMEM: over the limit, the module's or the control group's, after evicting
+ * all that may go. ENOSPC: max_tensors, or the GPU's pool. A touch of a page that cannot be had is SIGBUS.
  */
 struct mlos_tensor_alloc {
 	__u32 size;

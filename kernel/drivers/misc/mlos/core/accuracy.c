@@ -12,11 +12,11 @@ void mlos_accuracy_add(struct mlos_accuracy *a, const struct mlos_prediction *p,
 	a->accurate += predicted_late == late;
 	a->missed += late && !predicted_late;
 	a->false_alarms += !late && predicted_late;
-	a->miss_pct_sum += min(p->miss_pct, (u32)100);
+	a->miss_pct_sum += min_t(u32, p->miss_pct, 100);
 	a->late += late;
 
 	error = completed_ns > p->completion_ns ? completed_ns - p->completion_ns : p->completion_ns - completed_ns;
-	error = min(error, (u64)1 << 62);
+	error = min_t(u64, error, 1ULL << 62);
 	distance = error > a->mean_error_ns ? error - a->mean_error_ns : a->mean_error_ns - error;
 	if (error > a->mean_error_ns)
 		a->mean_error_ns += div64_u64(distance, a->total);

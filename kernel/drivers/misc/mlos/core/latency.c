@@ -14,7 +14,7 @@ static u32 bucket_of(u64 ns)
 	if (octave < MLOS_LATENCY_FIRST_OCTAVE)
 		return 0;
 	index = (octave - MLOS_LATENCY_FIRST_OCTAVE) * 8 + ((ns >> (octave - 3)) & 7);
-	return min(index, (u32)MLOS_LATENCY_BUCKETS - 1);
+	return min_t(u32, index, MLOS_LATENCY_BUCKETS - 1);
 }
 
 static u64 upper_edge(u32 bucket)
@@ -62,7 +62,7 @@ static u64 square(u64 x)
 /* Incremental mean and variance: weight 1/n at first, 1/MOMENT_WINDOW later. */
 static void add_moments(struct mlos_latency *l, u64 ns)
 {
-	u64 n = min(l->samples, (u64)MOMENT_WINDOW);
+	u64 n = min_t(u64, l->samples, MOMENT_WINDOW);
 	u64 distance = ns > l->mean_ns ? ns - l->mean_ns : l->mean_ns - ns;
 	u64 step = distance / n, gained, kept;
 
@@ -77,7 +77,7 @@ static void add_moments(struct mlos_latency *l, u64 ns)
 
 void mlos_latency_add(struct mlos_latency *l, u64 ns)
 {
-	ns = min(ns, (u64)1 << 62);
+	ns = min_t(u64, ns, 1ULL << 62);
 	if (l->total >= FADE_AT)
 		fade(l);
 	l->count[bucket_of(ns)]++;
@@ -91,7 +91,7 @@ void mlos_latency_add(struct mlos_latency *l, u64 ns)
 /* The bucket in which the quantile of what lies from `first` on lies. */
 static u32 quantile_bucket(const struct mlos_latency *l, u32 first, u32 total, u32 per_mille)
 {
-	u64 wanted = max((u64)1, div64_u64((u64)total * per_mille + 999, 1000));
+	u64 wanted = max_t(u64, 1, div64_u64((u64)total * per_mille + 999, 1000));
 	u64 seen = 0;
 	u32 i;
 
@@ -107,7 +107,7 @@ u64 mlos_latency_quantile(const struct mlos_latency *l, u32 per_mille)
 {
 	if (!l->total)
 		return 0;
-	return upper_edge(quantile_bucket(l, 0, l->total, min(per_mille, (u32)1000)));
+	return upper_edge(quantile_bucket(l, 0, l->total, min_t(u32, per_mille, 1000)));
 }
 
 static u32 total_from(const struct mlos_latency *l, u32 first)

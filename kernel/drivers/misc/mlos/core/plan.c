@@ -24,7 +24,7 @@ void mlos_plan_ready(struct mlos_plan *plan, u32 i, u64 now_ns, u64 cost_ns)
 	struct mlos_plan_item *item = &plan->items[i];
 
 	item->ready_ns = now_ns;
-	cost_ns = min(cost_ns, (u64)MLOS_PLAN_MAX_OFFSET_NS);
+	cost_ns = min_t(u64, cost_ns, MLOS_PLAN_MAX_OFFSET_NS);
 	/* Rises at once, falls slowly: being late costs more than being early. */
 	item->cost_ns = cost_ns > item->cost_ns ? cost_ns : item->cost_ns - (item->cost_ns - cost_ns) / 8;
 }
@@ -68,7 +68,7 @@ void mlos_plan_end(struct mlos_plan *plan, u64 start_ns)
 		else
 			plan->successful++;
 		if (item->touched_ns >= start_ns)
-			learn(plan, item, min(item->touched_ns - start_ns, (u64)MLOS_PLAN_MAX_OFFSET_NS));
+			learn(plan, item, min_t(u64, item->touched_ns - start_ns, MLOS_PLAN_MAX_OFFSET_NS));
 	}
 }
 
