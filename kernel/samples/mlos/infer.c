@@ -2,7 +2,7 @@
 /*
  * The smallest use of /dev/mlos-ml from C: weights of a file shared through the kernel, and an inference that waits its turn.
  *
- *   cc -Ikernel/include/uapi -o infer kernel/samples/mlos/infer.c && ./infer WEIGHTS
+ *   cd kernel/samples/mlos && cc -I../../include/uapi -o example infer.c && ./example WEIGHTS
  */
 #include <errno.h>
 #include <fcntl.h>

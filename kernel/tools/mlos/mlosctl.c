@@ -424,7 +424,8 @@ static const struct verb {
 	{ "trim", NULL, trim, "trim BYTES", "evict until at most so much is resident (k, m, g, t)" },
 	{ "defrag", NULL, defrag, "defrag GPU", "compact the memory pool of an accelerator" },
 };
-#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define N_VERBS ARRAY_SIZE(verbs)
 
 static void usage(FILE *to)
 {

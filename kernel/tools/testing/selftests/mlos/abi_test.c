@@ -40,7 +40,7 @@ static const struct {
 	{ MLOS_IOC_INFERENCE_LIST, sizeof(struct mlos_list), "INFERENCE_LIST" },
 	{ MLOS_IOC_STATS, sizeof(struct mlos_stats), "STATS" },
 };
-#define N_OPERATIONS (sizeof(operations) / sizeof(operations[0]))
+#define N_OPERATIONS ARRAY_SIZE(operations)
 
 /* What the struct had in the version of the ABI that brought the operation. */
 static unsigned int first_size(size_t i)
@@ -379,6 +379,224 @@ static void plan_fields(void)
 	close(fd);
 }
 
+static void tensor_operation_fields(void)
+{
+	int fd = dev(), other = dev();
+	struct mlos_tensor_alloc t;
+	struct mlos_tensor_op o = { .size = sizeof(o) };
+	struct mlos_tensor_free f = { .size = sizeof(f) };
+	struct mlos_numa_migrate m = { .size = sizeof(m) };
+	static const unsigned long ops[] = { MLOS_IOC_TENSOR_PIN, MLOS_IOC_TENSOR_UNPIN, MLOS_IOC_TENSOR_PREFETCH };
+	size_t i;
+
+	EXPECT_EQ(tensor(fd, 8192, 0, -1, &t), 0);
+	o.tensor_id = f.tensor_id = m.tensor_id = t.tensor_id;
+	for (i = 0; i < 3; i++) {
+		WRONG(ops[i], o, tensor_id, 0, ENOENT);
+		WRONG(ops[i], o, tensor_id, t.tensor_id + 1, ENOENT);
+		WRONG(ops[i], o, tensor_id, ~0ULL, ENOENT);
+		WRONG(ops[i], o, reserved, 1, EINVAL);
+		WRONG(ops[i], o, flags, 2, EINVAL);
+		EXPECT_ERRNO(ioctl(other, ops[i], &o), ENOENT);
+	}
+	WRONG(MLOS_IOC_TENSOR_PIN, o, flags, MLOS_PREFETCH_WAIT, EINVAL);
+	WRONG(MLOS_IOC_NUMA_MIGRATE, m, tensor_id, 0, ENOENT);
+	WRONG(MLOS_IOC_NUMA_MIGRATE, m, node, -1, EINVAL);
+	WRONG(MLOS_IOC_NUMA_MIGRATE, m, node, 1023, EINVAL);
+	WRONG(MLOS_IOC_NUMA_MIGRATE, m, node, 0x7fffffff, EINVAL);
+	WRONG(MLOS_IOC_NUMA_MIGRATE, m, reserved, 1, EINVAL);
+	EXPECT_ERRNO(ioctl(other, MLOS_IOC_NUMA_MIGRATE, &m), ENOENT);
+	EXPECT_EQ(ioctl(fd, MLOS_IOC_NUMA_MIGRATE, &m), 0);
+	WRONG(MLOS_IOC_TENSOR_FREE, f, tensor_id, 0, ENOENT);
+	WRONG(MLOS_IOC_TENSOR_FREE, f, flags, 1, EINVAL);
+	EXPECT_ERRNO(ioctl(other, MLOS_IOC_TENSOR_FREE, &f), ENOENT);
+	EXPECT_EQ(ioctl(fd, MLOS_IOC_TENSOR_FREE, &f), 0);
+	EXPECT_ERRNO(ioctl(fd, MLOS_IOC_TENSOR_PIN, &o), ENOENT);
+	close(t.fd);
+	close(fd);
+	close(other);
+}
+
+static void memory_fields(void)
+{
+	int fd = dev();
+	struct mlos_memory_trim t = { .size = sizeof(t), .target_bytes = ~0ULL };
+	struct mlos_memory_defrag d = { .size = sizeof(d) };
+
+	WRONG(MLOS_IOC_MEMORY_TRIM, t, flags, 1, EINVAL);
+	WRONG(MLOS_IOC_MEMORY_TRIM, t, reserved, 1, EINVAL);
+	EXPECT_EQ(ioctl(fd, MLOS_IOC_MEMORY_TRIM, &t), 0);
+	EXPECT_EQ(t.evicted, 0);
+	WRONG(MLOS_IOC_MEMORY_DEFRAG, d, flags, 1, EINVAL);
+	WRONG(MLOS_IOC_MEMORY_DEFRAG, d, gpu, ~0u, ENODEV);
+	EXPECT_EQ(ioctl(fd, MLOS_IOC_MEMORY_DEFRAG, &d), 0);
+	close(fd);
+}
+
+static void prediction_fields(void)
+{
+	int fd = dev(), other = dev();
+	uint32_t slots = version(fd).slots;
+	struct mlos_model_predict p = { .size = sizeof(p), .model_id = model(fd, "m"), .priority = 3, .threads = slots };
+	struct mlos_model_latency_ext l = { .size = sizeof(l), .model_id = p.model_id };
+	struct mlos_deadline_predict d = { .size = sizeof(d) };
+	struct mlos_prediction_accuracy a = { .size = sizeof(a) };
+
+	WRONG(MLOS_IOC_MODEL_PREDICT, p, flags, 1, EINVAL);
+	WRONG(MLOS_IOC_MODEL_PREDICT, p, model_id, 0, ENOENT);
+	WRONG(MLOS_IOC_MODEL_PREDICT, p, priority, 4, EINVAL);
+	WRONG(MLOS_IOC_MODEL_PREDICT, p, threads, 0, EINVAL);
+	WRONG(MLOS_IOC_MODEL_PREDICT, p, threads, slots + 1, EINVAL);
+	EXPECT_ERRNO(ioctl(other, MLOS_IOC_MODEL_PREDICT, &p), ENOENT);
+	p.deadline_ns = ~0ULL;
+	EXPECT_EQ(ioctl(fd, MLOS_IOC_MODEL_PREDICT, &p), 0);
+	p.deadline_ns = 1;
+	EXPECT_EQ(ioctl(fd, MLOS_IOC_MODEL_PREDICT, &p), 0);
+	EXPECT_EQ(p.miss_probability_pct, 100);
+	WRONG(MLOS_IOC_MODEL_LATENCY_EXT, l, flags, 1, EINVAL);
+	WRONG(MLOS_IOC_MODEL_LATENCY_EXT, l, model_id, l.model_id + 1, ENOENT);
+	EXPECT_ERRNO(ioctl(other, MLOS_IOC_MODEL_LATENCY_EXT, &l), ENOENT);
+	WRONG(MLOS_IOC_DEADLINE_PREDICT, d, flags, 1, EINVAL);
+	EXPECT_ERRNO(ioctl(fd, MLOS_IOC_DEADLINE_PREDICT, &d), ENOENT);
+	WRONG(MLOS_IOC_PREDICTION_ACCURACY, a, flags, 2, EINVAL);
+	close(fd);
+	close(other);
+}
+
+/* One entry, one field wrong; what the entry itself is told. */
+static int entry_result(int fd, const struct mlos_batch_entry *e)
+{
+	struct mlos_batch_entry copy = *e;
+	struct mlos_inference_batch b = { .size = sizeof(b), .entries = (uintptr_t)&copy, .count = 1,
+					  .element_size = sizeof(copy) };
+
+	if (ioctl(fd, MLOS_IOC_INFERENCE_BATCH, &b))
+		return -1000;
+	return copy.result;
+}
+
+#define WRONG_ENTRY(valid, field, value, wanted)                                                       \
+	do {                                                                                           \
+		struct mlos_batch_entry w_ = (valid);                                                  \
+		w_.field = (value);                                                                    \
+		EXPECT_EQ(entry_result(fd, &w_), -(wanted));                                           \
+	} while (0)
+
+static void batch_entry_fields(void)
+{
+	int fd = dev();
+	uint64_t m = model(fd, "m"), now = now_ns();
+	uint32_t slots = version(fd).slots;
+	struct mlos_batch_entry s = { .op = MLOS_BATCH_START, .id = m, .priority = 2, .threads = 1 };
+	struct mlos_batch_entry d = { .op = MLOS_BATCH_DONE };
+	struct mlos_batch_entry r = { .op = MLOS_BATCH_RECORD, .id = m, .start_ns = now - 2 * MS, .end_ns = now - MS };
+
+	WRONG_ENTRY(s, flags, MLOS_INFERENCE_BOOST, EINVAL);
+	WRONG_ENTRY(s, id, 0, ENOENT);
+	WRONG_ENTRY(s, priority, 4, EINVAL);
+	WRONG_ENTRY(s, threads, 0, EINVAL);
+	WRONG_ENTRY(s, threads, slots + 1, EINVAL);
+	WRONG_ENTRY(s, deadline_ns, 1, ETIME);
+	WRONG_ENTRY(s, start_ns, 1, EINVAL);
+	WRONG_ENTRY(s, end_ns, 1, EINVAL);
+	WRONG_ENTRY(r, flags, 1, EINVAL);
+	WRONG_ENTRY(r, id, m + 1, ENOENT);
+	WRONG_ENTRY(r, priority, 1, EINVAL);
+	WRONG_ENTRY(r, threads, 1, EINVAL);
+	WRONG_ENTRY(r, start_ns, now - MS, EINVAL);
+	WRONG_ENTRY(r, end_ns, 0, EINVAL);
+	WRONG_ENTRY(r, end_ns, now_ns() + 1000000 * MS, EINVAL);
+	EXPECT_EQ(entry_result(fd, &d), -ENOENT);
+	WRONG_ENTRY(d, flags, 2, EINVAL);
+	WRONG_ENTRY(d, priority, 1, EINVAL);
+	WRONG_ENTRY(d, threads, 1, EINVAL);
+	WRONG_ENTRY(d, deadline_ns, 1, EINVAL);
+	EXPECT_EQ(entry_result(fd, &r), 0);
+	EXPECT_EQ(entry_result(fd, &s), 0);
+	close(fd);
+}
+
+/* Bug: the largest size that is told made the kernel warn. */
+static void huge_sizes_and_counts_are_refused_quietly(void)
+{
+	int fd = dev(), i;
+	struct mlos_tensor_alloc t;
+	struct mlos_inference_batch b = { .size = sizeof(b), .entries = 4096, .count = 256, .element_size = sizeof(struct mlos_batch_entry) };
+	struct mlos_prefetch_plan p = { .size = sizeof(p), .model_id = model(fd, "m"), .entries = ~0ULL - 4095,
+					.count = version(fd).max_plan_entries, .element_size = sizeof(struct mlos_plan_entry) };
+	uint64_t bytes = version(fd).tensor_size_max;
+
+	EXPECT_ERRNO(tensor(fd, bytes + 1, 0, -1, &t), EINVAL);
+	for (i = 0; i < 4; i++, bytes /= 2)
+		if (tensor(fd, bytes, 0, -1, &t) == 0)
+			close(t.fd);
+		else
+			EXPECT_EQ(errno, ENOMEM);
+	EXPECT_ERRNO(ioctl(fd, MLOS_IOC_INFERENCE_BATCH, &b), EFAULT);
+	EXPECT_ERRNO(ioctl(fd, MLOS_IOC_PREFETCH_PLAN_SET, &p), EFAULT);
+	close(fd);
+}
+
+/* Bug: such a call took a slot, and nobody knew the id to give it back. */
+static void an_answer_that_cannot_be_written_leaves_nothing_done(void)
+{
+	int fd = dev();
+	struct mlos_inference_start *s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct mlos_batch_entry *e = (void *)(s + 1);
+	struct mlos_inference_batch b = { .size = sizeof(b), .entries = (uintptr_t)e, .count = 1, .element_size = sizeof(*e) };
+	uint64_t started = figure("inferences_started");
+
+	*s = (struct mlos_inference_start){ .size = sizeof(*s), .model_id = model(fd, "m"), .priority = 2, .threads = 1 };
+	*e = (struct mlos_batch_entry){ .op = MLOS_BATCH_START, .id = s->model_id, .priority = 2, .threads = 1 };
+	mprotect(s, 4096, PROT_READ);
+	EXPECT_ERRNO(ioctl(fd, MLOS_IOC_INFERENCE_START, s), EFAULT);
+	EXPECT_ERRNO(ioctl(fd, MLOS_IOC_INFERENCE_BATCH, &b), EFAULT);
+	EXPECT_EQ(figure("inferences_started"), started);
+	EXPECT_EQ(figure("slots_free"), figure("slots"));
+	munmap(s, 4096);
+	close(fd);
+}
+
+/* Whatever the bytes are, the kernel's own checks find nothing, and nothing is left. */
+static void random_structs_do_no_harm(void)
+{
+	uint32_t seed = 12345;
+	int fd = dev(), round, known = 0;
+	uint64_t m = model(fd, "m");
+
+	for (round = 0; round < 20000; round++) {
+		size_t which = round % N_OPERATIONS, i;
+		uint32_t words[64];
+
+		for (i = 0; i < 64; i++) {
+			seed ^= seed << 13;
+			seed ^= seed >> 17;
+			seed ^= seed << 5;
+			/* Small numbers get further than large ones. */
+			words[i] = seed & 1 ? 0 : seed & 2 ? (seed >> 8) % 8 : seed;
+		}
+		words[0] = operations[which].size;
+		if (words[2] % 4 == 1) {
+			words[2] = (uint32_t)m;
+			words[3] = 0;
+		}
+		if (operations[which].op == MLOS_IOC_TENSOR_ALLOC) {
+			words[2] %= 1 << 20; /* bytes: the test machine is small */
+			words[3] = 0;
+			words[1] &= 0x7f;
+		}
+		if (ioctl(fd, operations[which].op, words) == 0) {
+			known++;
+			if (operations[which].op == MLOS_IOC_TENSOR_ALLOC)
+				close(((struct mlos_tensor_alloc *)words)->fd);
+		}
+	}
+	printf("# %d of %d random calls were valid\n", known, round);
+	EXPECT(known > 0);
+	close(fd);
+	EXPECT(nothing_is_left());
+}
+
 static void descriptors_are_cloexec(void)
 {
 	int fd = dev();
@@ -439,6 +657,13 @@ static const struct tap_test tests[] = {
 	{ "INFERENCE_BATCH: each field wrong", batch_fields },
 	{ "NUMA_STATS and GPU_LIST: each field wrong", list_fields },
 	{ "prefetch plans: each field wrong", plan_fields },
+	{ "PIN, UNPIN, PREFETCH, MIGRATE, FREE: each field wrong", tensor_operation_fields },
+	{ "TRIM and DEFRAG: each field wrong", memory_fields },
+	{ "predictions: each field wrong", prediction_fields },
+	{ "entries of INFERENCE_BATCH: each field wrong", batch_entry_fields },
+	{ "huge sizes and counts are refused quietly", huge_sizes_and_counts_are_refused_quietly },
+	{ "an answer that cannot be written leaves nothing done", an_answer_that_cannot_be_written_leaves_nothing_done },
+	{ "random structs do no harm", random_structs_do_no_harm },
 	{ "descriptors are close-on-exec", descriptors_are_cloexec },
 	{ "an answer that cannot be written leaves no descriptor", an_answer_that_cannot_be_written_leaves_no_descriptor },
 	{ "the status page is read-only", status_page_is_read_only },

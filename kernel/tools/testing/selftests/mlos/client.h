@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <linux/mlos.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -104,6 +105,54 @@ static inline struct mlos_memory_trim trim(int fd, uint64_t target)
 
 	ioctl(fd, MLOS_IOC_MEMORY_TRIM, &a);
 	return a;
+}
+
+/* One figure of /sys/class/misc/mlos-ml. */
+static inline uint64_t figure(const char *name)
+{
+	char path[128], text[64] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/class/misc/mlos-ml/%s", name);
+	fd = open(path, O_RDONLY);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		return ~0ULL;
+	close(fd);
+	return strtoull(text, NULL, 10);
+}
+
+static inline void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		printf("# %s: %s\n", path, strerror(errno));
+	close(fd);
+}
+
+static inline void set_parameter(const char *name, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/module/mlos_ml/parameters/%s", name);
+	write_file(path, value);
+}
+
+/* Without the flag that children do not inherit it. */
+static inline int policy_of(pid_t thread)
+{
+	return sched_getscheduler(thread) & ~SCHED_RESET_ON_FORK;
+}
+
+/* A prefetch may still be on its way. */
+static inline bool nothing_is_left(void)
+{
+	int i;
+
+	for (i = 0; i < 500 && figure("resident_bytes"); i++)
+		usleep(10000);
+	return figure("resident_bytes") == 0 && figure("slots_free") == figure("slots") && figure("queued_realtime") == 0 &&
+	       figure("queued_high") == 0 && figure("queued_normal") == 0 && figure("queued_batch") == 0;
 }
 
 /* A file of `bytes` whose byte i is a mix of i and seed. */

@@ -138,7 +138,7 @@ static void every_verb_answers_in_both_forms(void)
 	char command[64];
 	size_t i;
 
-	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(verbs); i++) {
 		snprintf(command, sizeof(command), "mlosctl %s", verbs[i]);
 		EXPECT_EQ(run(command), 0);
 		EXPECT(out[0]);

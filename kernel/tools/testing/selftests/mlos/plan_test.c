@@ -282,7 +282,7 @@ static void a_grant_tells_how_many_threads_it_raised(void)
 	EXPECT_EQ(finish(fd, held.inference_id), 0);
 	EXPECT_EQ(await(fd, s.inference_id, 0, &w), 0);
 	EXPECT_EQ(w.boosted, 1);
-	EXPECT_EQ(sched_getscheduler(0), SCHED_FIFO);
+	EXPECT_EQ(policy_of(0), SCHED_FIFO);
 	EXPECT_EQ(finish(fd, s.inference_id), 0);
 
 	/* A caller of ABI 1.0 has no such member, and none is written. */

@@ -24,18 +24,6 @@ static int hold_slots(int fd, uint64_t m, uint32_t leave, uint64_t *held)
 	return 0;
 }
 
-static void set_parameter(const char *name, const char *value)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/module/mlos_ml/parameters/%s", name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		printf("# cannot set %s\n", name);
-	close(fd);
-}
-
 static void idle_slots_are_granted_at_once(void)
 {
 	int fd = dev();
@@ -211,7 +199,7 @@ static void a_boost_lasts_as_long_as_the_grant(void)
 
 	setpriority(PRIO_PROCESS, 0, 5);
 	EXPECT_EQ(boosted_start(fd, m, &s), 0);
-	EXPECT_EQ(sched_getscheduler(0), SCHED_FIFO);
+	EXPECT_EQ(policy_of(0), SCHED_FIFO);
 	sched_getparam(0, &p);
 	EXPECT_EQ(p.sched_priority, 1);
 	EXPECT_EQ(finish(fd, s.inference_id), 0);
@@ -222,6 +210,45 @@ static void a_boost_lasts_as_long_as_the_grant(void)
 	EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER);
 	EXPECT_EQ(getpriority(PRIO_PROCESS, 0), 5);
 	setpriority(PRIO_PROCESS, 0, 0);
+}
+
+static int policy_in_child(void)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(sched_getscheduler(0));
+	waitpid(child, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+static void *policy_in_thread(void *arg)
+{
+	*(int *)arg = sched_getscheduler(0);
+	return NULL;
+}
+
+/* Bug: what a boosted thread started kept real-time priority for ever. */
+static void what_a_boosted_thread_starts_is_not_boosted(void)
+{
+	int fd = dev(), policy = -1;
+	struct mlos_inference_start s;
+	pthread_attr_t inherit;
+	pthread_t t;
+
+	EXPECT_EQ(boosted_start(fd, model(fd, "m"), &s), 0);
+	EXPECT_EQ(policy_of(0), SCHED_FIFO);
+	EXPECT_EQ(policy_in_child(), SCHED_OTHER);
+	pthread_attr_init(&inherit);
+	pthread_attr_setinheritsched(&inherit, PTHREAD_INHERIT_SCHED);
+	pthread_create(&t, &inherit, policy_in_thread, &policy);
+	pthread_join(t, NULL);
+	EXPECT_EQ(policy, SCHED_OTHER);
+	EXPECT_EQ(finish(fd, s.inference_id), 0);
+	/* The thread's own wish about that is as it was. */
+	EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER);
+	close(fd);
 }
 
 static void lower_classes_are_not_boosted(void)
@@ -286,8 +313,8 @@ static void a_gang_is_boosted_and_restored_together(void)
 			usleep(100);
 	}
 	EXPECT_EQ(ioctl(fd, MLOS_IOC_INFERENCE_START, &s), 0);
-	EXPECT_EQ(sched_getscheduler(tids[0]), SCHED_FIFO);
-	EXPECT_EQ(sched_getscheduler(tids[1]), SCHED_FIFO);
+	EXPECT_EQ(policy_of(tids[0]), SCHED_FIFO);
+	EXPECT_EQ(policy_of(tids[1]), SCHED_FIFO);
 	EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER);
 	EXPECT_EQ(finish(fd, s.inference_id), 0);
 	EXPECT_EQ(sched_getscheduler(tids[0]), SCHED_OTHER);
@@ -368,7 +395,7 @@ static void record(int fd, uint64_t m, uint64_t duration_ns, int n)
 	for (i = 0; i < n; i++)
 		e[i] = (struct mlos_batch_entry){ .op = MLOS_BATCH_RECORD, .id = m, .start_ns = end - duration_ns, .end_ns = end };
 	if (ioctl(fd, MLOS_IOC_INFERENCE_BATCH, &b) || b.failed)
-		printf("# record: %u failed, first %d\n", b.failed, e[0].result);
+		printf("# RECORD: %u failed, first %d\n", b.failed, e[0].result);
 }
 
 static void latencies_are_learnt(void)
@@ -520,6 +547,7 @@ static const struct tap_test tests[] = {
 	{ "NOWAIT does not queue", nowait_does_not_queue },
 	{ "a signal ends waiting", a_signal_ends_waiting },
 	{ "a boost lasts as long as the grant", a_boost_lasts_as_long_as_the_grant },
+	{ "what a boosted thread starts is not boosted", what_a_boosted_thread_starts_is_not_boosted },
 	{ "lower classes are not boosted", lower_classes_are_not_boosted },
 	{ "a policy of the thread's own is left alone", a_policy_of_the_threads_own_is_left_alone },
 	{ "a gang is boosted and restored together", a_gang_is_boosted_and_restored_together },

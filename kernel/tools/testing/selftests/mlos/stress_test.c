@@ -110,38 +110,25 @@ static void run_threads(int n, int seconds)
 		pthread_join(threads[i], NULL);
 }
 
-static uint64_t sysfs(const char *name)
-{
-	char path[128], text[64] = "";
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/class/misc/mlos-ml/%s", name);
-	fd = open(path, O_RDONLY);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
-		return ~0ULL;
-	close(fd);
-	return strtoull(text, NULL, 10);
-}
-
 static void everything_at_once_from_many_threads(void)
 {
-	uint64_t before = sysfs("resident_bytes");
+	uint64_t before = figure("resident_bytes");
 
 	shared_fd = dev();
 	shared_model = model(shared_fd, "shared");
 	run_threads(8, 4);
 	close(shared_fd);
 	/* A prefetch may still be on its way. */
-	for (int i = 0; i < 100 && sysfs("resident_bytes") != before; i++)
+	for (int i = 0; i < 100 && figure("resident_bytes") != before; i++)
 		usleep(20000);
-	EXPECT_EQ(sysfs("resident_bytes"), before);
-	EXPECT_EQ(sysfs("slots_free"), sysfs("slots"));
-	EXPECT_EQ(sysfs("queued_normal") + sysfs("queued_batch") + sysfs("granted_high"), 0);
+	EXPECT_EQ(figure("resident_bytes"), before);
+	EXPECT_EQ(figure("slots_free"), figure("slots"));
+	EXPECT_EQ(figure("queued_normal") + figure("queued_batch") + figure("granted_high"), 0);
 }
 
 static void processes_that_are_killed_in_the_middle(void)
 {
-	uint64_t before = sysfs("resident_bytes");
+	uint64_t before = figure("resident_bytes");
 	int round, i, status;
 
 	for (round = 0; round < 6; round++) {
@@ -162,10 +149,10 @@ static void processes_that_are_killed_in_the_middle(void)
 		for (i = 0; i < 4; i++)
 			waitpid(children[i], &status, 0);
 	}
-	for (i = 0; i < 100 && sysfs("resident_bytes") != before; i++)
+	for (i = 0; i < 100 && figure("resident_bytes") != before; i++)
 		usleep(20000);
-	EXPECT_EQ(sysfs("resident_bytes"), before);
-	EXPECT_EQ(sysfs("slots_free"), sysfs("slots"));
+	EXPECT_EQ(figure("resident_bytes"), before);
+	EXPECT_EQ(figure("slots_free"), figure("slots"));
 }
 
 static void *closer(void *arg)
@@ -195,7 +182,7 @@ static void close_while_waiting(void)
 		pthread_join(t, NULL);
 		close(holder);
 	}
-	EXPECT_EQ(sysfs("slots_free"), sysfs("slots"));
+	EXPECT_EQ(figure("slots_free"), figure("slots"));
 }
 
 static void fork_and_exec_keep_mappings_right(void)

@@ -14,7 +14,8 @@ struct tap_test {
 	void (*fn)(void);
 };
 
-extern bool tap_failed, tap_skipped;
+extern bool tap_failed;
+extern const char *tap_skipped; /* the reason */
 
 #define EXPECT(condition)                                                                              \
 	do {                                                                                           \
@@ -51,17 +52,18 @@ extern bool tap_failed, tap_skipped;
 
 #define SKIP(reason)                                                                                   \
 	do {                                                                                           \
-		printf("# skipped: %s\n", reason);                                                     \
-		tap_skipped = true;                                                                    \
+		tap_skipped = reason;                                                                  \
 		return;                                                                                \
 	} while (0)
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 int tap_run(const char *program, const struct tap_test *tests, int n);
 #define TAP_MAIN(tests)                                                                                \
 	int main(int argc, char **argv)                                                                \
 	{                                                                                              \
 		(void)argc;                                                                            \
-		return tap_run(argv[0], tests, sizeof(tests) / sizeof((tests)[0]));                    \
+		return tap_run(argv[0], tests, ARRAY_SIZE(tests));                    \
 	}
 
 #endif

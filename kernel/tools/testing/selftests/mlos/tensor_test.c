@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Tensor memory: mapped by several processes, filled from files, evicted, pinned, shared, moved. */
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "client.h"
@@ -376,6 +378,82 @@ static void a_killed_process_leaves_nothing(void)
 	EXPECT_EQ(resident(), before);
 }
 
+/* Bug: ftruncate() made fstat() tell a size that the tensor does not have. */
+static void a_tensors_descriptor_is_only_for_mapping(void)
+{
+	int fd = dev();
+	struct mlos_tensor_alloc t;
+	struct stat st;
+	char path[64], byte = 1;
+
+	EXPECT_EQ(tensor(fd, 3 * PAGE + 5, 0, -1, &t), 0);
+	EXPECT_ERRNO(ftruncate(t.fd, PAGE), EPERM);
+	EXPECT_ERRNO(fchmod(t.fd, 0777), EPERM);
+	EXPECT_ERRNO(fallocate(t.fd, 0, 0, 8 * PAGE), EOPNOTSUPP);
+	EXPECT_EQ(fstat(t.fd, &st), 0);
+	EXPECT_EQ(st.st_size, 3 * PAGE + 5);
+	EXPECT_ERRNO(read(t.fd, &byte, 1), EINVAL);
+	EXPECT_ERRNO(write(t.fd, &byte, 1), EINVAL);
+	EXPECT(mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, t.fd, 0) == MAP_FAILED && errno == EPERM);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", t.fd);
+	EXPECT_ERRNO(open(path, O_RDWR), ENXIO);
+	close(t.fd);
+	close(fd);
+}
+
+/* Bug: who gave the content first could change it for the others, by changing the file and having the content dropped. */
+static void shared_content_does_not_change_with_the_file_of_another(void)
+{
+	uint32_t flags = MLOS_TENSOR_BACKED | MLOS_TENSOR_READONLY | MLOS_TENSOR_DEDUP;
+	int theirs = dev(), ours = dev(), a = pattern_file(4 * PAGE, 7), b = pattern_file(4 * PAGE, 7);
+	struct mlos_tensor_alloc ta, tb;
+	uint8_t *p;
+
+	EXPECT_EQ(tensor(theirs, 4 * PAGE, flags, a, &ta), 0);
+	EXPECT_EQ(tensor(ours, 4 * PAGE, flags, b, &tb), 0);
+	state_of(theirs, ta.tensor_id);
+	EXPECT(state_of(ours, tb.tensor_id).state & MLOS_TENSOR_STATE_SHARED);
+	EXPECT_EQ(pwrite(a, "changed", 7, 0), 7);
+	close(ta.fd);
+	close(theirs);
+	trim(ours, 0);
+	p = mmap(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, tb.fd, 0);
+	EXPECT(matches(p, 4 * PAGE, 7));
+	munmap(p, 4 * PAGE);
+	close(tb.fd);
+	close(ours);
+	close(a);
+	close(b);
+}
+
+/* What an overlay shows belongs to the file system below, which reads the pages. */
+static void a_file_of_an_overlay_can_back_a_tensor(void)
+{
+	static const char *const dirs[] = { "/tmp/ov", "/tmp/ov/lower", "/tmp/ov/upper", "/tmp/ov/work", "/tmp/ov/all" };
+	struct mlos_tensor_alloc t;
+	int fd = dev(), file;
+	uint8_t *p, data[100];
+	size_t i;
+
+	for (i = 0; i < 5; i++)
+		mkdir(dirs[i], 0700);
+	memset(data, 42, sizeof(data));
+	file = open("/tmp/ov/lower/f", O_CREAT | O_WRONLY, 0600);
+	EXPECT_EQ(write(file, data, sizeof(data)), sizeof(data));
+	close(file);
+	if (mount("overlay", "/tmp/ov/all", "overlay", 0, "lowerdir=/tmp/ov/lower,upperdir=/tmp/ov/upper,workdir=/tmp/ov/work"))
+		SKIP("no overlayfs");
+	file = open("/tmp/ov/all/f", O_RDONLY);
+	EXPECT_EQ(tensor(fd, sizeof(data), MLOS_TENSOR_BACKED | MLOS_TENSOR_READONLY, file, &t), 0);
+	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, t.fd, 0);
+	EXPECT(memcmp(p, data, sizeof(data)) == 0);
+	munmap(p, PAGE);
+	close(t.fd);
+	close(file);
+	close(fd);
+	umount("/tmp/ov/all");
+}
+
 static const struct tap_test tests[] = {
 	{ "memory is shared between processes", memory_is_shared_between_processes },
 	{ "memory outlives the id and the open file while mapped", memory_outlives_the_id_and_the_open_file_while_mapped },
@@ -389,6 +467,9 @@ static const struct tap_test tests[] = {
 	{ "a file that shrank is an error, not zeros", a_file_that_shrank_is_an_error_not_zeros },
 	{ "pages are where they were asked for, and move", pages_are_where_they_were_asked_for_and_move },
 	{ "simulated accelerators have a pool that compacts", simulated_accelerators_have_a_pool_that_compacts },
+	{ "a tensor's descriptor is only for mapping", a_tensors_descriptor_is_only_for_mapping },
+	{ "shared content does not change with the file of another", shared_content_does_not_change_with_the_file_of_another },
+	{ "a file of an overlay can back a tensor", a_file_of_an_overlay_can_back_a_tensor },
 	{ "a killed process leaves nothing", a_killed_process_leaves_nothing },
 };
 TAP_MAIN(tests)
