@@ -16,6 +16,9 @@ printf '%s\0' "${sources[@]}" | xargs -0 -r clang-format-19 --dry-run -Werror ||
 echo "== include layers"
 python3 tools/check_layers.py || failed+=(layers)
 
+echo "== kernel style"
+kernel/lab/checkpatch || failed+=(checkpatch)
+
 if command -v shellcheck >/dev/null; then
   echo "== shellcheck"
   # The parts of ./dev are sourced: no shebang line, and what one sets another reads.
