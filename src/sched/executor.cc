@@ -169,21 +169,29 @@ bool Executor::TakeReady(Ready* out) {
 // Whether a thread that sleeps should look: something can start, or nobody waits for the next drop.
 bool Executor::WantsThread(int64_t now_ns) const {
   if (sleeping_ == 0) return false;
-  const int64_t drop_ns = scheduler_.NextDropNs();
-  return scheduler_.CanStart(now_ns) || (drop_ns > 0 && (alarm_ns_ == 0 || drop_ns < alarm_ns_));
+  const int64_t alarm_ns = NextAlarmNs(now_ns);
+  return scheduler_.CanStart(now_ns) || (alarm_ns > 0 && (alarm_ns_ == 0 || alarm_ns < alarm_ns_));
 }
 
-// Sleeps until something changes; one thread at a time also until a waiting job is too late.
-void Executor::WaitForWork() {
+// When there is something to do although nothing changes; 0 = never.
+int64_t Executor::NextAlarmNs(int64_t now_ns) const {
   const int64_t drop_ns = scheduler_.NextDropNs();
+  const int64_t held_ns = scheduler_.HeldUntilNs(now_ns);
+  const int64_t alarm_ns = drop_ns == 0 ? 0 : drop_ns + kDropSlackNs;
+  return alarm_ns == 0 || (held_ns > 0 && held_ns < alarm_ns) ? held_ns : alarm_ns;
+}
+
+// Sleeps until something changes; one thread at a time also until the alarm.
+void Executor::WaitForWork() {
+  const int64_t now_ns = clock_.MonotonicNs();
+  const int64_t alarm_ns = NextAlarmNs(now_ns);
   ++sleeping_;
-  if (drop_ns == 0 || (alarm_ns_ > 0 && alarm_ns_ <= drop_ns)) {
+  if (alarm_ns == 0 || (alarm_ns_ > 0 && alarm_ns_ <= alarm_ns)) {
     work_.Wait(mu_);
   } else {
-    alarm_ns_ = drop_ns;
-    const int64_t left_ns = std::clamp<int64_t>(drop_ns - clock_.MonotonicNs(), 0, kLongestSleepNs);
-    work_.WaitFor(mu_, std::chrono::nanoseconds(left_ns + kDropSlackNs));
-    if (alarm_ns_ == drop_ns) alarm_ns_ = 0;
+    alarm_ns_ = alarm_ns;
+    work_.WaitFor(mu_, std::chrono::nanoseconds(std::clamp<int64_t>(alarm_ns - now_ns, 0, kLongestSleepNs)));
+    if (alarm_ns_ == alarm_ns) alarm_ns_ = 0;
   }
   --sleeping_;
 }

@@ -141,6 +141,7 @@ class Executor {
   bool TakeReady(Ready* out) MLOS_REQUIRES(mu_);
   std::unique_ptr<Job> TakeJob(uint64_t id) MLOS_REQUIRES(mu_);
   bool WantsThread(int64_t now_ns) const MLOS_REQUIRES(mu_);
+  int64_t NextAlarmNs(int64_t now_ns) const MLOS_REQUIRES(mu_);
   void WaitForWork() MLOS_REQUIRES(mu_);
   Dropped Explain(Refusal refusal, const Admission& admission, const TaskInfo& info, int64_t now_ns) const;
 
@@ -158,7 +159,7 @@ class Executor {
   std::vector<std::unique_ptr<Job>> cancelled_ MLOS_GUARDED_BY(mu_);
   Decision decision_ MLOS_GUARDED_BY(mu_);
   size_t sleeping_ MLOS_GUARDED_BY(mu_) = 0;   // threads
-  int64_t alarm_ns_ MLOS_GUARDED_BY(mu_) = 0;  // the drop that a sleeping thread waits for; 0 = none
+  int64_t alarm_ns_ MLOS_GUARDED_BY(mu_) = 0;  // what a sleeping thread waits for; 0 = nothing
   bool stopping_ MLOS_GUARDED_BY(mu_) = false;
 
   std::vector<std::thread> threads_;

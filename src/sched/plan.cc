@@ -26,8 +26,9 @@ class Planner {
     free_ = static_cast<int>(Share(static_cast<size_t>(std::max(input.free_slots, 1)), mine, all));
     const size_t total = std::max<size_t>(
         static_cast<size_t>(free_), Share(static_cast<size_t>(std::max(input.total_slots, 1)), mine, all));
-    // What waits is also for the slots that are taken now and become free.
-    mine_ = std::max<size_t>(1, (mine * static_cast<size_t>(free_) + total - 1) / total);
+    // What waits is also for the slots that are taken now and become free, unless these have their share already.
+    const size_t share = ((mine + input.running_members) * static_cast<size_t>(free_) + total - 1) / total;
+    mine_ = std::clamp<size_t>(share, 1, mine);
   }
 
   Plan Choose() {

@@ -23,7 +23,8 @@ struct PlanInput {
   uint64_t row_elements = 1;
   // Of one group, in the order in which they would start; the first one runs in any case.
   std::span<const Candidate> candidates;
-  size_t waiting_others = 0;  // tasks outside the group
+  size_t waiting_others = 0;   // tasks outside the group
+  size_t running_members = 0;  // tasks of the group in executions under way
   int free_slots = 1;
   int total_slots = 1;
   // How long the execution may take for the sake of a task outside the group; 0 = as long as it wants.

@@ -215,6 +215,31 @@ int64_t Scheduler::NextDropNs() const {
   return SaturatingAdd(by_latest_.begin()->first, 1);
 }
 
+int64_t Scheduler::HeldUntilNs(int64_t now_ns) const {
+  const int64_t until_ns = gathering_.UntilNs(now_ns);
+  if (until_ns == 0 || queue_.empty() || busy_ >= options_.slots) return 0;
+  // Other work does not wait for it.
+  const uint64_t group = queue_.begin()->second.task.group;
+  const size_t waiting = WaitingOf(group);
+  if (waiting != queue_.size() || !gathering_.Holds(group, waiting, now_ns)) return 0;
+  // Nor does anybody in a hurry; the first one is of the highest class.
+  if (queue_.begin()->second.task.task_class < TaskClass::kNormal) return 0;
+  return by_latest_.empty() || by_latest_.begin()->first > until_ns ? until_ns : 0;
+}
+
+size_t Scheduler::WaitingOf(uint64_t group) const {
+  const auto it = groups_.find(group);
+  return it == groups_.end() ? 0 : it->second.size();
+}
+
+size_t Scheduler::RunningMembers(uint64_t group) const {
+  size_t members = 0;
+  for (const Running& run : running_) {
+    if (group != 0 && run.group == group) members += run.members;
+  }
+  return members;
+}
+
 bool Scheduler::DropLate(int64_t now_ns, Decision* out) {
   while (!by_latest_.empty() && by_latest_.begin()->first < now_ns) {
     const auto it = queue_.find(by_latest_.begin()->second);
@@ -231,6 +256,7 @@ void Scheduler::Next(int64_t now_ns, Decision* out) {
   out->kind = Decision::Kind::kNothing;
   out->tasks.clear();
   if (queue_.empty() || DropLate(now_ns, out)) return;
+  if (HeldUntilNs(now_ns) > 0) return;
   if (busy_ < options_.slots) {
     StartChosen(Choose(now_ns), now_ns, out);
   } else {
@@ -294,6 +320,7 @@ Plan Scheduler::PlanFor(const TaskInfo& task, std::span<const Candidate> candida
                      .row_elements = task.size.row_elements,
                      .candidates = candidates,
                      .waiting_others = others,
+                     .running_members = RunningMembers(task.group),
                      .free_slots = options_.slots - busy_,
                      .total_slots = options_.slots,
                      .others_slack_ns = others_slack_ns,
@@ -377,7 +404,7 @@ Scheduler::Queue::const_iterator Scheduler::FindExpress(int64_t now_ns) const {
 }
 
 bool Scheduler::CanStart(int64_t now_ns) const {
-  if (queue_.empty()) return false;
+  if (queue_.empty() || HeldUntilNs(now_ns) > 0) return false;
   return busy_ < options_.slots || FindExpress(now_ns) != queue_.end();
 }
 
@@ -392,6 +419,13 @@ void Scheduler::StartExpress(int64_t now_ns, Decision* out) {
   Start(plan, {&it, 1}, true, now_ns, out);
 }
 
+// How long the group may be held back after this run.
+int64_t Scheduler::HoldNs(const Plan& plan, const TaskInfo& task) const {
+  if (plan.members < 2 || plan.probe || task.profile == nullptr) return 0;
+  const int64_t one_ns = task.profile->Predict(task.size, static_cast<uint32_t>(plan.threads)).p50_ns;
+  return Gathering::HoldNs(one_ns * static_cast<int64_t>(plan.members), plan.estimate.p50_ns);
+}
+
 void Scheduler::Start(const Plan& plan, std::span<const Queue::iterator> members, bool express,
                       int64_t now_ns, Decision* out) {
   int64_t predicted_ns = plan.estimate.p50_ns;
@@ -400,7 +434,16 @@ void Scheduler::Start(const Plan& plan, std::span<const Queue::iterator> members
               .slots = express ? 0 : plan.threads,
               .end_ns = now_ns + (predicted_ns > 0 ? predicted_ns : kUnknownNs),
               .deadline_ns = 0,
-              .shared = express};
+              .shared = express,
+              .group = 0,
+              .members = members.size(),
+              .hold_ns = 0};
+  if (!members.empty()) {
+    const TaskInfo& first = members.front()->second.task;
+    run.group = first.group;
+    run.hold_ns = HoldNs(plan, first);
+    gathering_.Started(run.group, WaitingOf(run.group));
+  }
   if (express) {
     ++express_busy_;
     for (Running& other : running_) other.shared = true;
@@ -423,7 +466,7 @@ void Scheduler::Start(const Plan& plan, std::span<const Queue::iterator> members
   running_.push_back(run);
 }
 
-bool Scheduler::Finish(uint64_t execution, int64_t /*now_ns*/) {
+bool Scheduler::Finish(uint64_t execution, int64_t now_ns) {
   const auto it = std::ranges::find(running_, execution, &Running::id);
   if (it == running_.end()) return false;
   if (it->slots > 0) {
@@ -432,8 +475,15 @@ bool Scheduler::Finish(uint64_t execution, int64_t /*now_ns*/) {
     --express_busy_;
   }
   const bool own = !it->shared;
+  EndedBatch batch{.group = it->group,
+                   .members = it->members,
+                   .hold_ns = it->hold_ns,
+                   .waiting = WaitingOf(it->group),
+                   .slots = options_.slots};
   *it = running_.back();
   running_.pop_back();
+  batch.running = RunningMembers(batch.group);
+  gathering_.Ended(batch, now_ns);
   return own;
 }
 

@@ -7,7 +7,8 @@
 //    start has passed.
 //  - Aging: what waited longer than its class's patience is served from a share of the machine (aged_share) before all
 //    classes, the classes taking turns, the oldest first. So nothing waits for ever, and a higher class loses no more than that share.
-//  - Of a group, tasks are joined as plan.h says, the most urgent first.
+//  - Of a group, tasks are joined as plan.h says, the most urgent first. After a batch the group may hold back for a moment, so that the
+//    next one fills (gathering.h): only while nothing else waits and nobody becomes late by it.
 // Refusals
 //  - At most max_queue tasks wait; a full queue makes room for a higher class by the last of the lowest. A task whose deadline is past, shorter than its execution, or not to be met behind what waits is
 //    refused when it comes; one whose latest start passes while it waits is dropped then.
@@ -25,6 +26,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "sched/gathering.h"
 #include "sched/on_time.h"
 #include "sched/plan.h"
 #include "sched/task.h"
@@ -92,6 +94,8 @@ class Scheduler {
 
   // Whether Next would start something.
   bool CanStart(int64_t now_ns) const;
+  // Until when what waits is held back so that a batch fills; 0 = it is not.
+  int64_t HeldUntilNs(int64_t now_ns) const;
   // When the next waiting task must be dropped; 0 = none will be.
   int64_t NextDropNs() const;
   // How long a task that comes now would wait behind everything.
@@ -121,6 +125,9 @@ class Scheduler {
     int64_t end_ns;  // predicted
     int64_t deadline_ns;
     bool shared;  // its cores were not its own all the time
+    uint64_t group;
+    size_t members;
+    int64_t hold_ns;  // for Gathering
   };
   using Queue = std::map<Key, Waiting>;
 
@@ -143,6 +150,9 @@ class Scheduler {
   Plan PlanFor(const TaskInfo& task, std::span<const Candidate> candidates, size_t others,
                int64_t others_slack_ns) const;
   int64_t OthersSlackNs(const Waiting& chosen, int64_t now_ns) const;
+  size_t RunningMembers(uint64_t group) const;
+  size_t WaitingOf(uint64_t group) const;
+  int64_t HoldNs(const Plan& plan, const TaskInfo& task) const;
   void Start(const Plan& plan, std::span<const Queue::iterator> members, bool express, int64_t now_ns,
              Decision* out);
 
@@ -155,6 +165,7 @@ class Scheduler {
   std::array<size_t, kTaskClasses> class_queued_{};
   std::array<int64_t, kTaskClasses> class_work_ns_{};
   std::vector<Running> running_;
+  Gathering gathering_;
   int busy_ = 0;  // slots
   int express_busy_ = 0;
   uint64_t next_sequence_ = 0;

@@ -191,6 +191,82 @@ TEST_F(SchedulerTest, WhatWaitsOfOneGroupRunsTogetherWhenThatPays) {
   EXPECT_EQ(Next(s).tasks, (std::vector<uint64_t>{2}));
 }
 
+class SchedulerGatherTest : public SchedulerTest {
+ protected:
+  void SetUp() override {
+    SchedulerTest::SetUp();
+    for (const uint32_t rows : {1U, 2U, 3U, 4U}) Learn(&batches_, (16 + 8 * rows) * kMs, rows);
+  }
+  void Come(Scheduler& s, int requests, int64_t deadline_in_ns = 0) {
+    for (int i = 0; i < requests; ++i) Add(s, ++last_id_, &batches_, deadline_in_ns, TaskClass::kNormal, 7);
+  }
+  // A batch of four has just ended.
+  void EndBatchOfFour(Scheduler& s) {
+    Come(s, 4);
+    const Decision d = Next(s);
+    ASSERT_EQ(d.tasks.size(), 4u);
+    now_ += 48 * kMs;
+    s.Finish(d.execution, now_);
+  }
+
+  ExecutionProfile batches_;
+  uint64_t last_id_ = 0;
+};
+
+TEST_F(SchedulerGatherTest, TheFirstToComeBackAfterABatchWaitsForTheOthers) {
+  Scheduler s({.slots = 1, .express_slots = 0});
+  EndBatchOfFour(s);
+  Come(s, 1);
+  EXPECT_EQ(Next(s).kind, Decision::Kind::kNothing);
+  EXPECT_FALSE(s.CanStart(now_));
+  EXPECT_GT(s.HeldUntilNs(now_), now_);
+  Come(s, 3);
+  EXPECT_TRUE(s.CanStart(now_));
+  EXPECT_EQ(Next(s).tasks.size(), 4u);
+}
+
+TEST_F(SchedulerGatherTest, WhoeverIsThereStartsWhenTheMomentIsOver) {
+  Scheduler s({.slots = 1, .express_slots = 0});
+  EndBatchOfFour(s);
+  Come(s, 2);
+  EXPECT_EQ(Next(s).kind, Decision::Kind::kNothing);
+  now_ = s.HeldUntilNs(now_);
+  EXPECT_EQ(Next(s).tasks.size(), 2u);
+}
+
+TEST_F(SchedulerGatherTest, WorkOfOthersIsNotHeldBack) {
+  Scheduler s({.slots = 1, .express_slots = 0});
+  EndBatchOfFour(s);
+  Come(s, 1);
+  Add(s, 100, &short_);
+  EXPECT_EQ(Next(s).kind, Decision::Kind::kStart);
+}
+
+TEST_F(SchedulerGatherTest, AHigherClassIsNotHeldBack) {
+  Scheduler s({.slots = 1, .express_slots = 0});
+  EndBatchOfFour(s);
+  Add(s, 100, &batches_, 0, TaskClass::kHigh, 7);
+  EXPECT_EQ(Next(s).kind, Decision::Kind::kStart);
+}
+
+TEST_F(SchedulerGatherTest, NobodyIsHeldBackWhoWouldBeLateByIt) {
+  Scheduler s({.slots = 1, .express_slots = 0});
+  EndBatchOfFour(s);
+  Come(s, 1, 25 * kMs);
+  EXPECT_EQ(Next(s).kind, Decision::Kind::kStart);
+}
+
+TEST_F(SchedulerGatherTest, WhatWaitsIsSharedWithTheSlotsAsTheyAreFilledAlready) {
+  Scheduler s({.slots = 2, .express_slots = 0, .plan_threads = false});
+  Come(s, 1);
+  Next(s);
+  Come(s, 1);
+  const Decision second = Next(s);
+  Come(s, 6);
+  s.Finish(second.execution, now_);
+  EXPECT_EQ(Next(s).tasks.size(), 4u) << "one runs, six wait: half of seven";
+}
+
 TEST_F(SchedulerTest, ARemovedTaskNeverRuns) {
   Scheduler s({.slots = 1});
   Add(s, 1, &short_);
