@@ -43,8 +43,8 @@ class Registry final : public PluginRegistry {
  public:
   explicit Registry(OpenOptions options) : options_(std::move(options)) {
     int32_t& spin_us = options_.worker.spin_us;
-    // With two CPUs the thread that looks takes the CPU from the one that works.
-    if (spin_us < 0) spin_us = os::AvailableCpus() > 2 ? kSpinUs : 0;
+    // With one CPU there is nobody to look for.
+    if (spin_us < 0) spin_us = os::AvailableCpus() > 1 ? kSpinUs : 0;
   }
 
   Status Add(const std::filesystem::path& path) {

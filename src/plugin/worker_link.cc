@@ -127,14 +127,7 @@ void WorkerLink::Ring() {
 
 bool WorkerLink::Spin(const Slot& slot) {
   if (spin_ns_ == 0 || usual_ns() > spin_ns_) return false;
-  const int64_t until_ns = Clock::Real().MonotonicNs() + spin_ns_;
-  do {
-    for (int i = 0; i < 32; ++i) {
-      os::CpuRelax();
-      if (slot.done.load(std::memory_order_acquire) != 0) return true;
-    }
-  } while (Clock::Real().MonotonicNs() < until_ns);
-  return false;
+  return os::LookFor([&] { return slot.done.load(std::memory_order_acquire) != 0; }, spin_ns_);
 }
 
 WorkerLink::Outcome WorkerLink::WaitFor(const RemoteCall& call, int64_t until_ns) {

@@ -25,7 +25,8 @@ struct WorkerSettings {
   std::chrono::milliseconds stuck_timeout{30'000};
   // Deaths in a row, each before one request was answered, after which a model is given up.
   uint32_t max_crashes = 5;
-  // How long either side looks for the other before it sleeps; 0 = not at all, negative = by the number of CPUs.
+  // How long either side looks for the other before it sleeps, while other threads of its CPU may run; 0 = not at all, negative = by the
+  // number of CPUs.
   int32_t spin_us = -1;
 
   // How a worker's threads are raised while it runs requests of the classes REALTIME and HIGH.

@@ -15,6 +15,9 @@ namespace {
 
 // A text longer than this goes in several messages.
 constexpr size_t kTextPart = 1 << 20;
+// After so many looks in vain only every kLookEvery-th thread that has nothing to do looks before it sleeps.
+constexpr uint32_t kMostMisses = 4;
+constexpr uint32_t kLookEvery = 16;
 
 // Keeps the mapping alive while inputs view it; the host takes their blocks back itself.
 class BorrowedArena final : public TensorArena {
@@ -111,20 +114,26 @@ void CallPool::Loop() {
 
 bool CallPool::LookFor(uint32_t* index) {
   if (Take(index)) return true;
-  if (spin_ns_ == 0) return false;
+  if (spin_ns_ == 0 || !WorthLooking()) return false;
   ControlHeader& header = control_.header();
   header.lookers.fetch_add(1);
-  const int64_t until_ns = Clock::Real().MonotonicNs() + spin_ns_;
-  bool found = false;
-  do {
-    for (int i = 0; i < 32 && !found; ++i) {
-      os::CpuRelax();
-      found = header.submit_tail.load(std::memory_order_relaxed) !=
-              header.submit_head.load(std::memory_order_relaxed);
-    }
-  } while (!found && Clock::Real().MonotonicNs() < until_ns);
+  const bool found = os::LookFor(
+      [&] {
+        return header.submit_tail.load(std::memory_order_relaxed) !=
+               header.submit_head.load(std::memory_order_relaxed);
+      },
+      spin_ns_);
   header.lookers.fetch_sub(1);
+  misses_.store(found ? 0 : misses_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return Take(index);
+}
+
+// Requests that come far apart are not looked for, but for one time in a while.
+bool CallPool::WorthLooking() {
+  const uint32_t misses = misses_.load(std::memory_order_relaxed);
+  if (misses < kMostMisses) return true;
+  misses_.store(misses + 1, std::memory_order_relaxed);
+  return misses % kLookEvery == 0;
 }
 
 void CallPool::Sleep() {

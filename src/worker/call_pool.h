@@ -49,6 +49,7 @@ class CallPool {
   // A slot to serve; false when there is none.
   bool Take(uint32_t* index);
   bool LookFor(uint32_t* index);
+  bool WorthLooking();
   void Sleep();
   void Serve(uint32_t index);
   Result<Request> Read(const Slot& slot) const;
@@ -66,6 +67,7 @@ class CallPool {
 
   std::atomic<bool> stopping_{false};
   std::atomic<uint32_t> idle_{0};
+  std::atomic<uint32_t> misses_{0};  // looks in vain, since one that was not
 
   Mutex take_mu_;
   uint64_t head_ MLOS_GUARDED_BY(take_mu_) = 0;
