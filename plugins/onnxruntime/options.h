@@ -19,9 +19,9 @@ inline std::string_view View(smi_str text) {
 struct PluginOptions {
   int threads =
       0;  // of the process-wide pool, the calling thread included; 0 = as many as this process has CPUs
-  // Whether idle threads spin before they sleep: never, always, or only while a call of their model runs.
+  // Whether idle threads spin before they sleep: never, always, or for a moment while a call of their model runs.
   enum class Spin { kOff, kOn, kRun };
-  Spin spin = Spin::kOff;
+  Spin spin = Spin::kRun;
   // Weight cache (weight_cache.h); without a folder there is none.
   std::string weight_cache_dir;
   uint64_t weight_cache_limit_bytes = uint64_t{32} << 30;
