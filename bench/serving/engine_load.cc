@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// ONNX Runtime without a server: CALLERS threads run one session of THREADS threads for SECONDS. Prints one JSON line.
-// usage: bench_engine_load MODEL THREADS CALLERS SECONDS [LENGTH]    free dimensions: the first is 1, the others LENGTH (16)
+// ONNX Runtime without a server: CALLERS threads run one session of THREADS threads for SECONDS. Prints one JSON line; `rps` counts rows,
+// `error` is the median of |t - median of the 32 runs before| / t, of one caller after another: how well a run can be predicted here.
+// usage: bench_engine_load MODEL THREADS CALLERS SECONDS [LENGTH [ROWS]]    free dimensions: the first is ROWS (1), the others LENGTH (16)
 #include <onnxruntime_cxx_api.h>
 #include <onnxruntime_session_options_config_keys.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -24,7 +26,7 @@ struct Input {
   std::vector<int64_t> integers;
 };
 
-std::vector<Input> MakeInputs(Ort::Session& session, int64_t length) {
+std::vector<Input> MakeInputs(Ort::Session& session, int64_t length, int64_t rows) {
   Ort::AllocatorWithDefaultOptions allocator;
   std::vector<Input> inputs;
   for (size_t i = 0; i < session.GetInputCount(); ++i) {
@@ -33,7 +35,7 @@ std::vector<Input> MakeInputs(Ort::Session& session, int64_t length) {
     Input input{.name = session.GetInputNameAllocated(i, allocator).get(), .shape = info.GetShape()};
     size_t count = 1;
     for (size_t d = 0; d < input.shape.size(); ++d) {
-      if (input.shape[d] < 0) input.shape[d] = d == 0 ? 1 : length;
+      if (input.shape[d] < 0) input.shape[d] = d == 0 ? rows : length;
       count *= static_cast<size_t>(input.shape[d]);
     }
     if (info.GetElementType() == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) {
@@ -67,8 +69,21 @@ void Call(Ort::Session& session, std::vector<Input> inputs, const std::vector<co
     auto result = session.Run(Ort::RunOptions{nullptr}, names.data(), values.data(), values.size(),
                               outputs.data(), outputs.size());
     const auto done = Clock::now();
-    if (start >= warm && done <= end)
+    if (done >= warm && done <= end)
       ms->push_back(std::chrono::duration<double, std::milli>(done - start).count());
+  }
+}
+
+// As src/sched/execution_profile.h predicts, and judges what it predicted.
+void AddErrors(const std::vector<double>& ms, std::vector<double>* errors) {
+  constexpr size_t kWindow = 32;
+  for (size_t i = 4; i < ms.size(); ++i) {
+    const size_t from = i < kWindow ? 0 : i - kWindow;
+    std::vector<double> before(ms.begin() + static_cast<std::ptrdiff_t>(from),
+                               ms.begin() + static_cast<std::ptrdiff_t>(i));
+    const auto middle = before.begin() + static_cast<std::ptrdiff_t>(before.size() / 2);
+    std::nth_element(before.begin(), middle, before.end());
+    errors->push_back(std::abs(*middle - ms[i]) / ms[i]);
   }
 }
 
@@ -76,7 +91,7 @@ void Call(Ort::Session& session, std::vector<Input> inputs, const std::vector<co
 
 int main(int argc, char** argv) {
   if (argc < 5) {
-    std::fprintf(stderr, "usage: %s MODEL THREADS CALLERS SECONDS [LENGTH]\n", argv[0]);
+    std::fprintf(stderr, "usage: %s MODEL THREADS CALLERS SECONDS [LENGTH [ROWS]]\n", argv[0]);
     return 2;
   }
   const int callers = std::max(1, std::atoi(argv[3]));
@@ -85,7 +100,8 @@ int main(int argc, char** argv) {
   Ort::SessionOptions options;
   options.SetIntraOpNumThreads(std::max(1, std::atoi(argv[2])));
   Ort::Session session(env, argv[1], options);
-  const std::vector<Input> inputs = MakeInputs(session, argc > 5 ? std::atoll(argv[5]) : 16);
+  const int64_t rows = argc > 6 ? std::max(1LL, std::atoll(argv[6])) : 1;
+  const std::vector<Input> inputs = MakeInputs(session, argc > 5 ? std::atoll(argv[5]) : 16, rows);
   Ort::AllocatorWithDefaultOptions allocator;
   std::vector<Ort::AllocatedStringPtr> owned;
   std::vector<const char*> outputs;
@@ -102,14 +118,20 @@ int main(int argc, char** argv) {
     threads.emplace_back([&, mine = &each] { Call(session, inputs, outputs, warm, end, mine); });
   for (std::thread& thread : threads) thread.join();
   std::vector<double> all;
-  for (const auto& each : ms) all.insert(all.end(), each.begin(), each.end());
+  std::vector<double> errors;
+  for (const auto& each : ms) {
+    all.insert(all.end(), each.begin(), each.end());
+    AddErrors(each, &errors);
+  }
+  std::sort(errors.begin(), errors.end());
   std::sort(all.begin(), all.end());
   const auto at = [&](double q) {
     return all.empty()
                ? 0
                : all[std::min(all.size() - 1, static_cast<size_t>(q * static_cast<double>(all.size())))];
   };
-  std::printf("{\"rps\":%.2f,\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n", static_cast<double>(all.size()) / seconds,
-              at(0.5), at(0.99));
+  std::printf("{\"rps\":%.2f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"error\":%.4f}\n",
+              static_cast<double>(all.size()) * static_cast<double>(rows) / seconds, at(0.5), at(0.99),
+              errors.empty() ? 0 : errors[errors.size() / 2]);
   return 0;
 }

@@ -116,8 +116,14 @@ def ask(*command):
     return json.loads(done.stdout)
 
 
-def engine(shape, threads, callers, seconds):
-    return ask(TOOLS / "bench_engine_load", shape.onnx, threads, callers, seconds, shape.sequence or 224)
+def engine(shape, threads, callers, seconds, rows=1):
+    """ONNX Runtime alone; `rps` counts rows."""
+    return ask(TOOLS / "bench_engine_load", shape.onnx, threads, callers, seconds, shape.sequence or 224, rows)
+
+
+def thread_counts():
+    """1, 2, 4, ... and all CPUs: the numbers of threads that are told apart."""
+    return sorted({1 << i for i in range(CPUS.bit_length()) if 1 << i <= CPUS} | {CPUS})
 
 
 def heading(rounds):
