@@ -65,14 +65,31 @@ static void describe_simulated(u32 index, struct mlos_gpu *out)
 	strscpy(out->name, "simulated", sizeof(out->name));
 }
 
+/* Counted when asked, and again after the bus changed: how many there were, and above that at which change. */
+static atomic64_t pci_count;
+static atomic_t bus_changes = ATOMIC_INIT(1);
+
+static int bus_changed(struct notifier_block *block, unsigned long action, void *device)
+{
+	if (action == BUS_NOTIFY_ADD_DEVICE || action == BUS_NOTIFY_REMOVED_DEVICE)
+		atomic_inc(&bus_changes);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block bus_watch = { .notifier_call = bus_changed };
+
 u32 mlos_gpu_count(void)
 {
 	struct pci_dev *dev = NULL;
-	u32 count = n_sim_gpus;
+	u32 change = atomic_read(&bus_changes), count = 0;
+	u64 counted = atomic64_read(&pci_count);
 
+	if (upper_32_bits(counted) == change)
+		return n_sim_gpus + lower_32_bits(counted);
 	for_each_pci_dev(dev)
 		count += is_accelerator(dev);
-	return count;
+	atomic64_set(&pci_count, (u64)change << 32 | count);
+	return n_sim_gpus + count;
 }
 
 /* Simulated ones come first, so that their indices do not depend on what is plugged in. */
@@ -220,13 +237,14 @@ int mlos_gpu_init(void)
 		mutex_init(&sim_gpus[n].lock);
 		mlos_pool_init(&sim_gpus[n].pool, (u64)mlos_sim_gpu_mb << 20);
 	}
-	return 0;
+	return bus_register_notifier(&pci_bus_type, &bus_watch);
 }
 
 void mlos_gpu_exit(void)
 {
 	u32 n;
 
+	bus_unregister_notifier(&pci_bus_type, &bus_watch);
 	for (n = 0; n < n_sim_gpus; n++)
 		WARN_ON(sim_gpus[n].pool.count);
 	kfree(sim_gpus);
