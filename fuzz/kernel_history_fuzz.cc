@@ -17,9 +17,8 @@ using mlos::fuzz::Steps;
 constexpr uint64_t kFadeAt = 4096;  // more samples than that are halved: exact up to there
 
 // The edges of a bucket are at most 12.5 % apart between 1 us and 73 minutes.
-void CheckQuantile(const mlos_latency& l, std::vector<uint64_t> samples, uint32_t per_mille) {
+void CheckQuantile(const mlos_latency& l, const std::vector<uint64_t>& samples, uint32_t per_mille) {
   if (samples.empty() || samples.size() >= kFadeAt) return;
-  std::sort(samples.begin(), samples.end());
   const size_t rank = std::max<size_t>(1, (samples.size() * per_mille + 999) / 1000);
   const uint64_t truth = samples[rank - 1];
   if (truth < 1024 || truth >= 1ULL << 42) return;
@@ -36,8 +35,7 @@ void CheckLatency(const mlos_latency& l, const std::vector<uint64_t>& samples, u
     MUST(mlos_latency_quantile(&l, 500) == 0 && mlos_latency_above_pct(&l, 1 << 20) == 50);
     return;
   }
-  MUST(l.min_ns == *std::min_element(samples.begin(), samples.end()));
-  MUST(l.max_ns == *std::max_element(samples.begin(), samples.end()));
+  MUST(l.min_ns == samples.front() && l.max_ns == samples.back());
   MUST(l.mean_ns >= l.min_ns && l.mean_ns <= l.max_ns);
   uint64_t below = 0;
   for (const uint32_t per_mille : {0u, 100u, 500u, 900u, 990u, 1000u, 5000u}) {
@@ -55,14 +53,13 @@ void CheckLatency(const mlos_latency& l, const std::vector<uint64_t>& samples, u
 
 void LatencySteps(Steps steps) {
   mlos_latency l{};
-  std::vector<uint64_t> samples;
+  std::vector<uint64_t> samples;  // sorted
   while (!steps.Done()) {
     const uint64_t ns = steps.Number();
     const uint32_t times = steps.Below(8) == 0 ? 1 + steps.Byte() * 8 : 1;
-    for (uint32_t i = 0; i < times; ++i) {
-      mlos_latency_add(&l, ns);
-      samples.push_back(std::min<uint64_t>(ns, 1ULL << 62));
-    }
+    for (uint32_t i = 0; i < times; ++i) mlos_latency_add(&l, ns);
+    const uint64_t kept = std::min<uint64_t>(ns, 1ULL << 62);
+    samples.insert(std::upper_bound(samples.begin(), samples.end(), kept), times, kept);
     CheckLatency(l, samples, steps.Number(), steps.Number());
     if (samples.size() > 3 * kFadeAt) break;
   }
