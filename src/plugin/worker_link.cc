@@ -126,7 +126,9 @@ void WorkerLink::Ring() {
 }
 
 bool WorkerLink::Spin(const Slot& slot) {
-  if (spin_ns_ == 0 || usual_ns() > spin_ns_) return false;
+  // Answers seem later than they are to a thread that sleeps, by about as much as looking may take: without that allowance, whoever
+  // once slept would never look again.
+  if (spin_ns_ == 0 || usual_ns() > 2 * spin_ns_) return false;
   return os::LookFor([&] { return slot.done.load(std::memory_order_acquire) != 0; }, spin_ns_);
 }
 
