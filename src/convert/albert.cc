@@ -90,6 +90,8 @@ void Answer(GraphBuilder& g, TextModel& m, int64_t embedding, Head head) {
       return m.TokenLabels(m.Of("classifier"));
     case Head::kQuestionAnswering:
       return m.Spans(m.Of("qa_outputs"));
+    case Head::kMultipleChoice:
+      return m.ChoiceScores(m.FirstToken(pooler, "tanh"), m.Of("classifier"));
     default:
       return m.Refuse("albert", head);
   }
@@ -97,7 +99,7 @@ void Answer(GraphBuilder& g, TextModel& m, int64_t embedding, Head head) {
 
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   MLOS_ASSIGN_OR_RETURN(const AlbertSizes sizes, ReadSizes(context.config));
-  TextModel model(g, "albert.", sizes.text);
+  TextModel model(g, "albert.", sizes.text, context.head);
   BuildEncoder(g, model, sizes);
   if (!context.encoder_only) Answer(g, model, sizes.embedding, context.head);
   std::vector<IgnoreRule> ignore = UnusedHeads(model, context.head, {"predictions."});
@@ -108,13 +110,14 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   return BuildResult{model.encoder(), std::move(ignore), static_cast<uint32_t>(sizes.text.positions)};
 }
 
-constexpr std::array<Architecture::ClassHead, 6> kClasses = {{
+constexpr std::array<Architecture::ClassHead, 7> kClasses = {{
     {"AlbertModel", Head::kEncoder},
     {"AlbertForMaskedLM", Head::kMaskedLm},
     {"AlbertForPreTraining", Head::kMaskedLm},
     {"AlbertForSequenceClassification", Head::kSequenceClassification},
     {"AlbertForTokenClassification", Head::kTokenClassification},
     {"AlbertForQuestionAnswering", Head::kQuestionAnswering},
+    {"AlbertForMultipleChoice", Head::kMultipleChoice},
 }};
 
 }  // namespace

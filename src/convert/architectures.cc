@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::array kArchitectures = {
     // Text encoders.
-    &kBert, &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert, &kMpnet, &kAlbert, &kElectra, &kDebertaV2,
-    &kSqueezeBert, &kXlnet,
+    &kBert, &kRoberta, &kXlmRoberta, &kCamembert, &kDistilBert, &kMpnet, &kAlbert, &kElectra, &kDeberta,
+    &kDebertaV2, &kSqueezeBert, &kXlnet,
     // Generative models.
     &kGpt2, &kT5, &kMt5, &kBart, &kMbart,
     // Audio.
@@ -27,6 +27,8 @@ constexpr std::array kHeads = {Head::kEncoder,
                                Head::kSequenceClassification,
                                Head::kTokenClassification,
                                Head::kQuestionAnswering,
+                               Head::kMultipleChoice,
+                               Head::kNextSentence,
                                Head::kCausalLm,
                                Head::kSeq2SeqLm,
                                Head::kReplacedTokens,
@@ -56,6 +58,10 @@ std::string_view TaskName(Head head) {
       return "token-classification";
     case Head::kQuestionAnswering:
       return "question-answering";
+    case Head::kMultipleChoice:
+      return "multiple-choice";
+    case Head::kNextSentence:
+      return "next-sentence-prediction";
     case Head::kCausalLm:
       return "text-generation";
     case Head::kSeq2SeqLm:

@@ -22,6 +22,8 @@ enum class Head {
   kSequenceClassification,  // text-classification
   kTokenClassification,     // token-classification
   kQuestionAnswering,       // question-answering
+  kMultipleChoice,          // multiple-choice: which of several texts
+  kNextSentence,            // next-sentence-prediction: does the second text follow the first
   kCausalLm,                // text-generation: next tokens, with key/value cache
   kSeq2SeqLm,               // text2text-generation: encoder, decoder, decoder with past
   kReplacedTokens,          // replaced-token-detection: ELECTRA's discriminator
@@ -96,6 +98,7 @@ extern const Architecture kDistilBert;
 extern const Architecture kMpnet;
 extern const Architecture kAlbert;
 extern const Architecture kElectra;
+extern const Architecture kDeberta;
 extern const Architecture kDebertaV2;
 extern const Architecture kSqueezeBert;
 extern const Architecture kXlnet;

@@ -21,19 +21,27 @@ void BuildEncoder(GraphBuilder& g, TextModel& m) {
 
 Result<BuildResult> BuildBert(GraphBuilder& g, const BuildContext& context) {
   MLOS_ASSIGN_OR_RETURN(const TextSizes sizes, ReadTextSizes(context.config, {}));
-  TextModel model(g, "bert.", sizes);
+  TextModel model(g, "bert.", sizes, context.head);
   BuildEncoder(g, model);
-  if (!context.encoder_only) BertHeads(g, model, context.head, "bert");
-  return BuildResult{model.encoder(), UnusedBertHeads(model, context.head), static_cast<uint32_t>(sizes.positions)};
+  if (context.head == Head::kNextSentence) {
+    model.SequenceLabels(model.FirstToken(model.Base("pooler.dense"), "tanh"),
+                         model.Of("cls.seq_relationship"));
+  } else if (!context.encoder_only) {
+    BertHeads(g, model, context.head, "bert");
+  }
+  return BuildResult{model.encoder(), UnusedBertHeads(model, context.head),
+                     static_cast<uint32_t>(sizes.positions)};
 }
 
-constexpr std::array<Architecture::ClassHead, 6> kClasses = {{
+constexpr std::array<Architecture::ClassHead, 8> kClasses = {{
     {"BertModel", Head::kEncoder},
     {"BertForMaskedLM", Head::kMaskedLm},
     {"BertForPreTraining", Head::kMaskedLm},
     {"BertForSequenceClassification", Head::kSequenceClassification},
     {"BertForTokenClassification", Head::kTokenClassification},
     {"BertForQuestionAnswering", Head::kQuestionAnswering},
+    {"BertForMultipleChoice", Head::kMultipleChoice},
+    {"BertForNextSentencePrediction", Head::kNextSentence},
 }};
 
 }  // namespace

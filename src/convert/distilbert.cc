@@ -85,6 +85,8 @@ void Answer(GraphBuilder& g, TextModel& m, Head head) {
       return m.TokenLabels(m.Of("classifier"));
     case Head::kQuestionAnswering:
       return m.Spans(m.Of("qa_outputs"));
+    case Head::kMultipleChoice:
+      return m.ChoiceScores(m.FirstToken(m.Of("pre_classifier"), "relu"), m.Of("classifier"));
     default:
       return m.Refuse("distilbert", head);
   }
@@ -92,7 +94,7 @@ void Answer(GraphBuilder& g, TextModel& m, Head head) {
 
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   MLOS_ASSIGN_OR_RETURN(const TextSizes sizes, ReadSizes(context.config));
-  TextModel model(g, "distilbert.", sizes);
+  TextModel model(g, "distilbert.", sizes, context.head);
   BuildEncoder(g, model);
   if (!context.encoder_only) Answer(g, model, context.head);
   std::vector<IgnoreRule> ignore =
@@ -103,12 +105,13 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   return BuildResult{model.encoder(), std::move(ignore), static_cast<uint32_t>(sizes.positions)};
 }
 
-constexpr std::array<Architecture::ClassHead, 5> kClasses = {{
+constexpr std::array<Architecture::ClassHead, 6> kClasses = {{
     {"DistilBertModel", Head::kEncoder},
     {"DistilBertForMaskedLM", Head::kMaskedLm},
     {"DistilBertForSequenceClassification", Head::kSequenceClassification},
     {"DistilBertForTokenClassification", Head::kTokenClassification},
     {"DistilBertForQuestionAnswering", Head::kQuestionAnswering},
+    {"DistilBertForMultipleChoice", Head::kMultipleChoice},
 }};
 
 }  // namespace

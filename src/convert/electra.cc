@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "convert/architectures.h"
+#include "convert/text_heads.h"
 #include "convert/text_model.h"
 
 namespace mlos::convert {
@@ -57,46 +58,61 @@ void Discriminator(GraphBuilder& g, TextModel& m) {
            {kBatchAxis, kSequenceAxis});
 }
 
-void Answer(GraphBuilder& g, TextModel& m, int64_t embedding, Head head) {
-  switch (head) {
+Status Answer(GraphBuilder& g, TextModel& m, int64_t embedding, const BuildContext& context) {
+  switch (context.head) {
     case Head::kEncoder:
-      return m.HiddenOutputs("");
+      m.HiddenOutputs("");
+      return OkStatus();
     case Head::kMaskedLm:
-      return Generator(g, m, embedding);
+      Generator(g, m, embedding);
+      return OkStatus();
     case Head::kSequenceClassification:
-      return m.SequenceLabels(m.FirstToken(m.Of("classifier.dense"), "gelu"), m.Of("classifier.out_proj"));
+      m.SequenceLabels(m.FirstToken(m.Of("classifier.dense"), "gelu"), m.Of("classifier.out_proj"));
+      return OkStatus();
     case Head::kTokenClassification:
-      return m.TokenLabels(m.Of("classifier"));
+      m.TokenLabels(m.Of("classifier"));
+      return OkStatus();
     case Head::kQuestionAnswering:
-      return m.Spans(m.Of("qa_outputs"));
+      m.Spans(m.Of("qa_outputs"));
+      return OkStatus();
+    case Head::kMultipleChoice: {
+      MLOS_ASSIGN_OR_RETURN(const Value summary, TextSummary(g, m, context.config, {"first", "gelu"}));
+      m.ChoiceScores(summary, m.Of("classifier"));
+      return OkStatus();
+    }
     case Head::kReplacedTokens:
-      return Discriminator(g, m);
+      Discriminator(g, m);
+      return OkStatus();
     default:
-      return m.Refuse("electra", head);
+      m.Refuse("electra", context.head);
+      return OkStatus();
   }
 }
 
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   MLOS_ASSIGN_OR_RETURN(const ElectraSizes sizes, ReadSizes(context.config));
-  TextModel model(g, "electra.", sizes.text);
+  TextModel model(g, "electra.", sizes.text, context.head);
   BuildEncoder(g, model, sizes.embedding);
-  if (!context.encoder_only) Answer(g, model, sizes.embedding, context.head);
+  if (!context.encoder_only) MLOS_RETURN_IF_ERROR(Answer(g, model, sizes.embedding, context));
   std::vector<IgnoreRule> ignore =
       UnusedHeads(model, context.head, {"generator_predictions.", "generator_lm_head."});
   ignore.push_back({model.Of("generator_lm_head.weight"), "", "the same as the tensor it is tied to"});
   if (context.head != Head::kReplacedTokens) {
     ignore.push_back({model.Of("discriminator_predictions."), "", "discriminator, not part of the task"});
   }
+  if (context.head == Head::kEncoder)
+    ignore.push_back({model.Of("sequence_summary."), "", "multiple-choice head, not part of the task"});
   return BuildResult{model.encoder(), std::move(ignore), static_cast<uint32_t>(sizes.text.positions)};
 }
 
-constexpr std::array<Architecture::ClassHead, 6> kClasses = {{
+constexpr std::array<Architecture::ClassHead, 7> kClasses = {{
     {"ElectraModel", Head::kEncoder},
     {"ElectraForMaskedLM", Head::kMaskedLm},
     {"ElectraForPreTraining", Head::kReplacedTokens},
     {"ElectraForSequenceClassification", Head::kSequenceClassification},
     {"ElectraForTokenClassification", Head::kTokenClassification},
     {"ElectraForQuestionAnswering", Head::kQuestionAnswering},
+    {"ElectraForMultipleChoice", Head::kMultipleChoice},
 }};
 
 }  // namespace

@@ -64,18 +64,20 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
     return DataLoss("config.json: 'max_position_embeddings' " + std::to_string(sizes.positions) +
                     " leaves no position behind that of padding");
   }
-  TextModel model(g, "mpnet.", sizes);
+  TextModel model(g, "mpnet.", sizes, context.head);
   BuildEncoder(g, model, buckets);
   if (!context.encoder_only) RobertaHeads(g, model, context.head, "mpnet");
-  return BuildResult{model.encoder(), UnusedRobertaHeads(model, context.head), static_cast<uint32_t>(sizes.positions - kPad - 1)};
+  return BuildResult{model.encoder(), UnusedRobertaHeads(model, context.head),
+                     static_cast<uint32_t>(sizes.positions - kPad - 1)};
 }
 
-constexpr std::array<Architecture::ClassHead, 5> kClasses = {{
+constexpr std::array<Architecture::ClassHead, 6> kClasses = {{
     {"MPNetModel", Head::kEncoder},
     {"MPNetForMaskedLM", Head::kMaskedLm},
     {"MPNetForSequenceClassification", Head::kSequenceClassification},
     {"MPNetForTokenClassification", Head::kTokenClassification},
     {"MPNetForQuestionAnswering", Head::kQuestionAnswering},
+    {"MPNetForMultipleChoice", Head::kMultipleChoice},
 }};
 
 }  // namespace

@@ -49,7 +49,7 @@ void BuildEncoder(GraphBuilder& g, TextModel& m, int64_t pad) {
 
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context, int64_t vocabulary) {
   MLOS_ASSIGN_OR_RETURN(const RobertaSizes sizes, ReadSizes(context.config, vocabulary));
-  TextModel model(g, "roberta.", sizes.text);
+  TextModel model(g, "roberta.", sizes.text, context.head);
   BuildEncoder(g, model, sizes.pad);
   if (!context.encoder_only) RobertaHeads(g, model, context.head, "roberta");
   return BuildResult{model.encoder(), UnusedRobertaHeads(model, context.head),
@@ -63,26 +63,29 @@ Result<BuildResult> BuildOther(GraphBuilder& g, const BuildContext& context) {
   return Build(g, context, 30522);
 }
 
-constexpr std::array<Architecture::ClassHead, 5> kRobertaClasses = {{
+constexpr std::array<Architecture::ClassHead, 6> kRobertaClasses = {{
     {"RobertaModel", Head::kEncoder},
     {"RobertaForMaskedLM", Head::kMaskedLm},
     {"RobertaForSequenceClassification", Head::kSequenceClassification},
     {"RobertaForTokenClassification", Head::kTokenClassification},
     {"RobertaForQuestionAnswering", Head::kQuestionAnswering},
+    {"RobertaForMultipleChoice", Head::kMultipleChoice},
 }};
-constexpr std::array<Architecture::ClassHead, 5> kXlmRobertaClasses = {{
+constexpr std::array<Architecture::ClassHead, 6> kXlmRobertaClasses = {{
     {"XLMRobertaModel", Head::kEncoder},
     {"XLMRobertaForMaskedLM", Head::kMaskedLm},
     {"XLMRobertaForSequenceClassification", Head::kSequenceClassification},
     {"XLMRobertaForTokenClassification", Head::kTokenClassification},
     {"XLMRobertaForQuestionAnswering", Head::kQuestionAnswering},
+    {"XLMRobertaForMultipleChoice", Head::kMultipleChoice},
 }};
-constexpr std::array<Architecture::ClassHead, 5> kCamembertClasses = {{
+constexpr std::array<Architecture::ClassHead, 6> kCamembertClasses = {{
     {"CamembertModel", Head::kEncoder},
     {"CamembertForMaskedLM", Head::kMaskedLm},
     {"CamembertForSequenceClassification", Head::kSequenceClassification},
     {"CamembertForTokenClassification", Head::kTokenClassification},
     {"CamembertForQuestionAnswering", Head::kQuestionAnswering},
+    {"CamembertForMultipleChoice", Head::kMultipleChoice},
 }};
 
 }  // namespace

@@ -103,18 +103,20 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   MLOS_ASSIGN_OR_RETURN(const TextSizes sizes, ReadTextSizes(context.config, {}));
   MLOS_RETURN_IF_ERROR(context.config.Int("embedding_size", sizes.width, sizes.width, sizes.width).status());
   MLOS_ASSIGN_OR_RETURN(const Groups groups, ReadGroups(context.config, sizes));
-  TextModel model(g, "transformer.", sizes);
+  TextModel model(g, "transformer.", sizes, context.head);
   BuildEncoder(g, model, groups);
   if (!context.encoder_only) BertHeads(g, model, context.head, "squeezebert");
-  return BuildResult{model.encoder(), UnusedBertHeads(model, context.head), static_cast<uint32_t>(sizes.positions)};
+  return BuildResult{model.encoder(), UnusedBertHeads(model, context.head),
+                     static_cast<uint32_t>(sizes.positions)};
 }
 
-constexpr std::array<Architecture::ClassHead, 5> kClasses = {{
+constexpr std::array<Architecture::ClassHead, 6> kClasses = {{
     {"SqueezeBertModel", Head::kEncoder},
     {"SqueezeBertForMaskedLM", Head::kMaskedLm},
     {"SqueezeBertForSequenceClassification", Head::kSequenceClassification},
     {"SqueezeBertForTokenClassification", Head::kTokenClassification},
     {"SqueezeBertForQuestionAnswering", Head::kQuestionAnswering},
+    {"SqueezeBertForMultipleChoice", Head::kMultipleChoice},
 }};
 
 }  // namespace

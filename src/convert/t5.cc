@@ -220,18 +220,36 @@ int64_t LabelCount(GraphBuilder& g, const std::string& name) {
   return shape.empty() ? -1 : shape.front();
 }
 
-// The decoder reads the text once more, one place to the right; the label comes from where the text ends.
-Status SequenceLabels(GraphBuilder& g, T5& model, const Config& config) {
-  constexpr int64_t kMax = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMaxToken = std::numeric_limits<int32_t>::max();
+
+// The decoder reads the text once more, one place to the right: [batch, length, width].
+Result<Value> DecodeShifted(GraphBuilder& g, T5& model, const Config& config) {
   if (!config.Has("decoder_start_token_id"))
-    return DataLoss("config.json has no 'decoder_start_token_id', which text-classification needs");
-  MLOS_ASSIGN_OR_RETURN(const int64_t start, config.Int("decoder_start_token_id", 0, 0, kMax));
-  MLOS_ASSIGN_OR_RETURN(const int64_t end, config.Int("eos_token_id", 1, 0, kMax));
-  const int64_t width = model.sizes().width;
+    return DataLoss("config.json has no 'decoder_start_token_id', which the task needs");
+  MLOS_ASSIGN_OR_RETURN(const int64_t start, config.Int("decoder_start_token_id", 0, 0, kMaxToken));
   const Value encoded = model.Encode(kSequenceAxis);
   const Value shifted = ShiftRight(g, model.ids(), StartColumn(g, model.ids(), start));
   DecoderFrame frame(g, model.decoder_sizes(), {shifted, encoded, model.mask()});
-  const Value tokens = FromRows(g, frame.layout(), model.Decode(frame), width);
+  return FromRows(g, frame.layout(), model.Decode(frame), model.sizes().width);
+}
+
+Status Spans(GraphBuilder& g, T5& model, const Config& config) {
+  MLOS_ASSIGN_OR_RETURN(const Value tokens, DecodeShifted(g, model, config));
+  const int64_t width = model.sizes().width;
+  g.SetScope("qa_outputs");
+  const Value x = Dense(g, ToRows(g, tokens, width), model.names().Of("qa_outputs"), width, 2);
+  const std::vector<Value> ends = g.Split(FromRows(g, model.layout(), x, 2), 2, {1, 1});
+  for (const auto& [name, part] : {std::pair("start_logits", ends[0]), {"end_logits", ends[1]}}) {
+    g.Output(name, g.Op("Squeeze", {part, g.Ints({2})}), DType::kFp32, {kBatchAxis, kSequenceAxis});
+  }
+  return OkStatus();
+}
+
+// The label comes from where the text ends.
+Status SequenceLabels(GraphBuilder& g, T5& model, const Config& config) {
+  MLOS_ASSIGN_OR_RETURN(const int64_t end, config.Int("eos_token_id", 1, 0, kMaxToken));
+  MLOS_ASSIGN_OR_RETURN(const Value tokens, DecodeShifted(g, model, config));
+  const int64_t width = model.sizes().width;
   g.SetScope("classification_head");
   const std::string p = model.names().Of("classification_head.");
   const int64_t labels = LabelCount(g, p + "out_proj");
@@ -278,6 +296,8 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context, bool mul
     Generation(g, model);
   } else if (context.head == Head::kSequenceClassification) {
     MLOS_RETURN_IF_ERROR(SequenceLabels(g, model, context.config));
+  } else if (context.head == Head::kQuestionAnswering) {
+    MLOS_RETURN_IF_ERROR(Spans(g, model, context.config));
   } else if (context.head == Head::kTokenClassification) {
     TokenLabels(g, model);
   } else {
@@ -290,21 +310,23 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context, bool mul
 Result<BuildResult> BuildT5(GraphBuilder& g, const BuildContext& context) { return Build(g, context, false); }
 Result<BuildResult> BuildMt5(GraphBuilder& g, const BuildContext& context) { return Build(g, context, true); }
 
-constexpr std::array<Architecture::ClassHead, 6> kClasses = {{
+constexpr std::array<Architecture::ClassHead, 7> kClasses = {{
     {"T5ForConditionalGeneration", Head::kSeq2SeqLm},
     {"T5WithLMHeadModel", Head::kSeq2SeqLm},
     {"T5EncoderModel", Head::kEncoder},
     {"T5Model", Head::kEncoder},
     {"T5ForSequenceClassification", Head::kSequenceClassification},
     {"T5ForTokenClassification", Head::kTokenClassification},
+    {"T5ForQuestionAnswering", Head::kQuestionAnswering},
 }};
 
-constexpr std::array<Architecture::ClassHead, 5> kMultilingualClasses = {{
+constexpr std::array<Architecture::ClassHead, 6> kMultilingualClasses = {{
     {"MT5ForConditionalGeneration", Head::kSeq2SeqLm},
     {"MT5EncoderModel", Head::kEncoder},
     {"MT5Model", Head::kEncoder},
     {"MT5ForSequenceClassification", Head::kSequenceClassification},
     {"MT5ForTokenClassification", Head::kTokenClassification},
+    {"MT5ForQuestionAnswering", Head::kQuestionAnswering},
 }};
 
 }  // namespace

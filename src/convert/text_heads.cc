@@ -49,6 +49,8 @@ void BertHeads(GraphBuilder& g, TextModel& m, Head head, std::string_view name) 
       return m.TokenLabels(m.Of("classifier"));
     case Head::kQuestionAnswering:
       return m.Spans(m.Of("qa_outputs"));
+    case Head::kMultipleChoice:
+      return m.ChoiceScores(m.FirstToken(pooler, "tanh"), m.Of("classifier"));
     default:
       return m.Refuse(name, head);
   }
@@ -66,9 +68,27 @@ void RobertaHeads(GraphBuilder& g, TextModel& m, Head head, std::string_view nam
       return m.TokenLabels(m.Of("classifier"));
     case Head::kQuestionAnswering:
       return m.Spans(m.Of("qa_outputs"));
+    case Head::kMultipleChoice:
+      return m.ChoiceScores(m.FirstToken(m.Base("pooler.dense"), "tanh"), m.Of("classifier"));
     default:
       return m.Refuse(name, head);
   }
+}
+
+Result<Value> TextSummary(GraphBuilder& g, const TextModel& m, const Config& config,
+                          const SummaryDefaults& defaults) {
+  MLOS_RETURN_IF_ERROR(config.RequireOneOf("summary_type", {"last", "first", "mean"}));
+  MLOS_RETURN_IF_ERROR(config.RequireBool("summary_proj_to_labels", false));
+  MLOS_ASSIGN_OR_RETURN(const std::string type, config.String("summary_type", defaults.type));
+  MLOS_ASSIGN_OR_RETURN(const bool projected, config.Bool("summary_use_proj", true));
+  MLOS_ASSIGN_OR_RETURN(const std::string activation,
+                        config.String("summary_activation", defaults.activation));
+  const std::string name = m.Of("sequence_summary.summary");
+  g.SetScope(name);
+  Value x = type == "mean" ? g.Op("ReduceMean", {m.tokens(), g.Ints({1})}, {{"keepdims", int64_t{0}}})
+                           : TakeToken(g, m.tokens(), type == "last" ? -1 : 0);
+  if (projected) x = Dense(g, x, name, m.sizes().width, m.sizes().width);
+  return activation.empty() ? x : Activation(g, x, activation, "summary_activation");
 }
 
 std::vector<IgnoreRule> UnusedBertHeads(const TextModel& m, Head head) {

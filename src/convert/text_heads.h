@@ -15,6 +15,15 @@ namespace mlos::convert {
 void BertHeads(GraphBuilder& g, TextModel& m, Head head, std::string_view name);
 void RobertaHeads(GraphBuilder& g, TextModel& m, Head head, std::string_view name);
 
+// One vector for the text, [batch, width], as `summary_type`, `summary_use_proj` and `summary_activation` say: a token or the mean,
+// through "sequence_summary.summary".
+struct SummaryDefaults {
+  const char* type;  // "first", "last", "mean"
+  const char* activation;
+};
+Result<Value> TextSummary(GraphBuilder& g, const TextModel& m, const Config& config,
+                          const SummaryDefaults& defaults);
+
 // Tensors of other tasks that a checkpoint with such heads may carry.
 std::vector<IgnoreRule> UnusedBertHeads(const TextModel& m, Head head);
 std::vector<IgnoreRule> UnusedRobertaHeads(const TextModel& m, Head head);

@@ -52,9 +52,9 @@ std::string TiedTensor(GraphBuilder& g, bool tied, const std::string& shared, co
   return own;
 }
 
-TextModel::TextModel(GraphBuilder& g, const std::string& base, const TextSizes& sizes,
+TextModel::TextModel(GraphBuilder& g, const std::string& base, const TextSizes& sizes, Head head,
                      const std::string& probe)
-    : g_(g), sizes_(sizes), base_(base) {
+    : g_(g), sizes_(sizes), base_(base), choices_(head == Head::kMultipleChoice) {
   bool found = false;  // when nothing is, the first lookup says what is missing
   for (const char* wrapper : {"", "module.", "model."}) {
     for (const std::string& prefix : {base, std::string()}) {
@@ -64,9 +64,21 @@ TextModel::TextModel(GraphBuilder& g, const std::string& base, const TextSizes& 
       found = true;
     }
   }
-  ids_ = g_.Input("input_ids", DType::kInt64, {kBatchAxis, kSequenceAxis});
-  mask_ = g_.Input("attention_mask", DType::kInt64, {kBatchAxis, kSequenceAxis});
+  ids_ = TokenInput("input_ids");
+  mask_ = TokenInput("attention_mask");
   layout_ = LayoutOf(g_, ids_, sizes_.width);
+}
+
+Value TextModel::TokenInput(const char* name) {
+  if (!choices_) return g_.Input(name, DType::kInt64, {kBatchAxis, kSequenceAxis});
+  const Value input = g_.Input(name, DType::kInt64, {kBatchAxis, kChoicesAxis, kSequenceAxis});
+  if (one_choice_.name.empty()) {
+    const Value shape = g_.Op("Shape", {input});
+    batch_and_choices_ = g_.Op("Gather", {shape, g_.Ints({0, 1})}, {{"axis", int64_t{0}}});
+    const Value length = g_.Op("Gather", {shape, g_.Ints({2})}, {{"axis", int64_t{0}}});
+    one_choice_ = g_.Op("Concat", {g_.Ints({-1}), length}, {{"axis", int64_t{0}}});
+  }
+  return g_.Op("Reshape", {input, one_choice_});
 }
 
 Value TextModel::PositionsFromStart() {
@@ -82,7 +94,7 @@ Value TextModel::PositionsFromIds(int64_t pad) {
 }
 
 Value TextModel::TokenTypes(const std::string& table, int64_t width) {
-  const Value types = g_.Input("token_type_ids", DType::kInt64, {kBatchAxis, kSequenceAxis});
+  const Value types = TokenInput("token_type_ids");
   return Embedding(g_, table, types, sizes_.token_types, width);
 }
 
@@ -164,6 +176,13 @@ void TextModel::SequenceLabels(const Value& pooled, const std::string& name) {
   g_.SetScope(name);
   const int64_t labels = Labels(g_, name);
   g_.Output("logits", Dense(g_, pooled, name, sizes_.width, labels), DType::kFp32, {kBatchAxis, labels});
+}
+
+void TextModel::ChoiceScores(const Value& pooled, const std::string& name) {
+  g_.SetScope(name);
+  const Value scores = Dense(g_, pooled, name, sizes_.width, 1);
+  g_.Output("logits", g_.Op("Reshape", {scores, batch_and_choices_}), DType::kFp32,
+            {kBatchAxis, kChoicesAxis});
 }
 
 void TextModel::VocabularyScores(const Value& x, int64_t width, const std::string& own,

@@ -15,6 +15,7 @@ namespace mlos::convert {
 
 inline constexpr char kBatchAxis[] = "batch_size";
 inline constexpr char kSequenceAxis[] = "sequence_length";
+inline constexpr char kChoicesAxis[] = "num_choices";
 
 // Sizes of an encoder. What the caller has set before ReadTextSizes is the default of a key that config.json leaves out.
 struct TextSizes {
@@ -49,8 +50,9 @@ std::string TiedTensor(GraphBuilder& g, bool tied, const std::string& shared, co
 class TextModel {
  public:
   // `base`: the prefix of the encoder in a checkpoint with a head ("bert."); a bare model has none, some are wrapped once more
-  // ("module.", "model."). Found by looking for `probe`. Declares input_ids and attention_mask.
-  TextModel(GraphBuilder& g, const std::string& base, const TextSizes& sizes,
+  // ("module.", "model."). Found by looking for `probe`. Declares input_ids and attention_mask; for `head` kMultipleChoice with an
+  // axis of choices behind the batch, and the encoder then sees every choice as a row of its batch.
+  TextModel(GraphBuilder& g, const std::string& base, const TextSizes& sizes, Head head,
             const std::string& probe = "embeddings.word_embeddings.weight");
 
   // Name of a tensor of the encoder, of a head.
@@ -69,6 +71,8 @@ class TextModel {
   Value PositionsFromStart();
   // RoBERTa's: pad + 1, pad + 2 ... counting the ids that are not `pad`, which keep position `pad`. int64 [batch, sequence].
   Value PositionsFromIds(int64_t pad);
+  // Declares the input `name`, shaped as input_ids is; int64 [batch, sequence].
+  Value TokenInput(const char* name);
   // Declares token_type_ids and gives their embeddings, [batch, sequence, width].
   Value TokenTypes(const std::string& table, int64_t width);
 
@@ -85,6 +89,8 @@ class TextModel {
   void TokenLabels(const std::string& name);
   void Spans(const std::string& name);
   void SequenceLabels(const Value& pooled, const std::string& name);
+  // One score for each choice: kMultipleChoice only.
+  void ChoiceScores(const Value& pooled, const std::string& name);
   // Scores over the vocabulary: decoder `own` (or the word embeddings it is tied to) with `bias` or `own_bias`.
   void VocabularyScores(const Value& x, int64_t width, const std::string& own, const std::string& bias,
                         const std::string& own_bias);
@@ -101,6 +107,9 @@ class TextModel {
   const TextSizes sizes_;
   std::string wrapper_;
   std::string base_;
+  const bool choices_;
+  Value batch_and_choices_,
+      one_choice_;  // int64 [2], shape of input_ids; int64 [2], shape of a token input of the encoder
   Value ids_, mask_;
   Layout layout_;
   Value rows_;

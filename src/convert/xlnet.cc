@@ -10,6 +10,7 @@
 
 #include "convert/architectures.h"
 #include "convert/attention_heads.h"
+#include "convert/text_heads.h"
 #include "convert/text_model.h"
 
 namespace mlos::convert {
@@ -73,7 +74,7 @@ class XlnetEncoder {
         "Equal", {g_.Op("Unsqueeze", {numbers, g_.Ints({0})}), g_.Op("Unsqueeze", {numbers, g_.Ints({1})})});
     const Value sight = g_.Op("Or", {MaskSight(g_, m_.mask()), same});
     bias_ = g_.Op("Where", {sight, g_.Float(0.0F), g_.Float(kHidden)});
-    const Value types = g_.Input("token_type_ids", DType::kInt64, {kBatchAxis, kSequenceAxis});
+    const Value types = m_.TokenInput("token_type_ids");
     const Value equal = g_.Op("Equal", {g_.Op("Unsqueeze", {types, g_.Ints({1, 2})}),
                                         g_.Op("Unsqueeze", {types, g_.Ints({1, 3})})});
     same_segment_ = equal;
@@ -171,29 +172,19 @@ class XlnetEncoder {
   Value batch_, length_, bias_, same_segment_, distances_;
 };
 
-// One vector for the text, as config.json says.
-Result<Value> Summary(GraphBuilder& g, const TextModel& m, const Config& config) {
-  MLOS_RETURN_IF_ERROR(config.RequireOneOf("summary_type", {"last", "first", "mean"}));
-  MLOS_RETURN_IF_ERROR(config.RequireBool("summary_proj_to_labels", false));
-  MLOS_ASSIGN_OR_RETURN(const std::string type, config.String("summary_type", "last"));
-  MLOS_ASSIGN_OR_RETURN(const bool projected, config.Bool("summary_use_proj", true));
-  MLOS_ASSIGN_OR_RETURN(const std::string activation, config.String("summary_activation", "tanh"));
-  const std::string name = m.Of("sequence_summary.summary");
-  g.SetScope(name);
-  Value x = type == "mean" ? g.Op("ReduceMean", {m.tokens(), g.Ints({1})}, {{"keepdims", int64_t{0}}})
-                           : TakeToken(g, m.tokens(), type == "last" ? -1 : 0);
-  if (projected) x = Dense(g, x, name, m.sizes().width, m.sizes().width);
-  return activation.empty() ? x : Activation(g, x, activation, "summary_activation");
-}
-
 Status Answer(GraphBuilder& g, TextModel& m, const BuildContext& context) {
   switch (context.head) {
     case Head::kEncoder:
       m.HiddenOutputs("");
       return OkStatus();
     case Head::kSequenceClassification: {
-      MLOS_ASSIGN_OR_RETURN(const Value pooled, Summary(g, m, context.config));
+      MLOS_ASSIGN_OR_RETURN(const Value pooled, TextSummary(g, m, context.config, {"last", "tanh"}));
       m.SequenceLabels(pooled, m.Of("logits_proj"));
+      return OkStatus();
+    }
+    case Head::kMultipleChoice: {
+      MLOS_ASSIGN_OR_RETURN(const Value pooled, TextSummary(g, m, context.config, {"last", "tanh"}));
+      m.ChoiceScores(pooled, m.Of("logits_proj"));
       return OkStatus();
     }
     case Head::kTokenClassification:
@@ -210,7 +201,7 @@ Status Answer(GraphBuilder& g, TextModel& m, const BuildContext& context) {
 
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   MLOS_ASSIGN_OR_RETURN(const XlnetSizes sizes, ReadSizes(context.config));
-  TextModel model(g, "transformer.", sizes.text, "word_embedding.weight");
+  TextModel model(g, "transformer.", sizes.text, context.head, "word_embedding.weight");
   XlnetEncoder(g, model, sizes).Build();
   if (!context.encoder_only) MLOS_RETURN_IF_ERROR(Answer(g, model, context));
   std::vector<IgnoreRule> ignore = UnusedHeads(model, context.head, {});
@@ -223,12 +214,13 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   return BuildResult{model.encoder(), std::move(ignore), 0};
 }
 
-constexpr std::array<Architecture::ClassHead, 5> kClasses = {{
+constexpr std::array<Architecture::ClassHead, 6> kClasses = {{
     {"XLNetModel", Head::kEncoder},
     {"XLNetLMHeadModel", Head::kEncoder},
     {"XLNetForSequenceClassification", Head::kSequenceClassification},
     {"XLNetForTokenClassification", Head::kTokenClassification},
     {"XLNetForQuestionAnsweringSimple", Head::kQuestionAnswering},
+    {"XLNetForMultipleChoice", Head::kMultipleChoice},
 }};
 
 }  // namespace

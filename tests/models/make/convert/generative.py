@@ -273,6 +273,8 @@ def t5():
                lambda model: joint_cases(model, ["logits"], 0, end=1), keep=without("embed_tokens"))
     write_case("t5-tokens", transformers.T5ForTokenClassification(config(num_labels=4)), 1106,
                lambda model: joint_cases(model, ["logits"], 0), keep=without("embed_tokens"))
+    write_case("t5-qa", transformers.T5ForQuestionAnswering(config(num_labels=2)), 1108,
+               lambda model: joint_cases(model, ["start_logits", "end_logits"], 0), keep=without("embed_tokens"))
     model = transformers.MT5ForConditionalGeneration(transformers.MT5Config(**sizes))
     model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
     write_case("mt5", model, 1107, few, keep=without("embed_tokens"), config_changes={"tie_word_embeddings": False})

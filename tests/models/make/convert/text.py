@@ -46,17 +46,28 @@ def text_inputs(pad, types, longest):
     ]
 
 
+def choice_inputs(pad, types, longest):
+    """The same with an axis of choices behind the batch."""
+    cases = text_inputs(pad, types, longest)
+    stacked = [(name, {key: value.unsqueeze(0) for key, value in given.items()}, [0] * bool(open_rows))
+               for name, given, open_rows in cases]
+    name, given, _ = cases[0]
+    second = {key: value.flip(0) for key, value in given.items()}
+    return stacked + [("batch_of_two", {key: torch.stack([given[key], second[key]]) for key in given}, [])]
+
+
 def answers(model, inputs, outputs, pad, types, longest, forward=None):
     cases = []
-    for name, given, open_rows in text_inputs(pad, types, longest):
+    make = choice_inputs if type(model).__name__.endswith("ForMultipleChoice") else text_inputs
+    for name, given, open_rows in make(pad, types, longest):
         with torch.no_grad():
             answer = forward(given) if forward else model(**given)
-        cases.append((name, given, {key.replace("prediction_logits", "logits"): answer[key] for key in outputs}, open_rows))
+        cases.append((name, given, {key.replace("prediction_logits", "logits").replace("seq_relationship_logits", "logits"): answer[key] for key in outputs}, open_rows))
     return cases
 
 
 OUTPUTS = {"MaskedLM": ["logits"], "SequenceClassification": ["logits"], "TokenClassification": ["logits"],
-           "QuestionAnswering": ["start_logits", "end_logits"], "QuestionAnsweringSimple": ["start_logits", "end_logits"]}
+           "MultipleChoice": ["logits"], "NextSentencePrediction": ["logits"], "QuestionAnswering": ["start_logits", "end_logits"], "QuestionAnsweringSimple": ["start_logits", "end_logits"]}
 
 
 def outputs_of(model):
@@ -208,6 +219,23 @@ def deberta():
     text_case("deberta-v2-absolute", transformers.DebertaV2Model(config()), 707, 0)
 
 
+def deberta_v1():
+    T = transformers
+    config = lambda **changes: T.DebertaConfig(**sizes(**{**dict(pad_token_id=0), **changes}))
+    both = dict(relative_attention=True, pos_att_type=["c2p", "p2c"], position_biased_input=False)
+    # Longer than the farthest distance.
+    text_case("deberta-base", T.DebertaModel(config(**both, max_relative_positions=6, hidden_size=15, num_attention_heads=3)), 751, 0)
+    model = T.DebertaForMaskedLM(config(**both))
+    text_case("deberta-mlm", model, 752, 0, keep=without("cls.predictions.decoder"),
+              also=("feature-extraction", model.deberta, ["last_hidden_state"]))
+    text_case("deberta-cls", T.DebertaForSequenceClassification(config(**both, num_labels=3)), 753, 0, full_config=True)
+    text_case("deberta-tokens", T.DebertaForTokenClassification(config(
+        relative_attention=True, pos_att_type="c2p", embedding_size=10, type_vocab_size=2, num_labels=4)), 754, 0, types=2)
+    text_case("deberta-qa", T.DebertaForQuestionAnswering(config(relative_attention=True, pos_att_type=["p2c"])), 755, 0,
+              dtype=torch.float16)
+    text_case("deberta-absolute", T.DebertaModel(config()), 756, 0)
+
+
 def squeezebert():
     config = lambda **changes: transformers.SqueezeBertConfig(**sizes(**{**dict(
         embedding_size=16, type_vocab_size=2, pad_token_id=0), **changes}))
@@ -277,10 +305,42 @@ def sentences():
         embedding_size=10, pad_token_id=0))), 604, 0, 2, "mean", False)
 
 
+def choices():
+    """Multiple choice in every family, and BERT's next-sentence prediction."""
+    T = transformers
+    config = lambda **changes: T.BertConfig(**sizes(**{**dict(pad_token_id=0), **changes}))
+    text_case("bert-choices", T.BertForMultipleChoice(config()), 901, 0, types=2)
+    text_case("bert-next-sentence", T.BertForNextSentencePrediction(config(hidden_act="relu")), 902, 0, types=2)
+    model = T.BertForPreTraining(config())
+    text_case("bert-pretraining", model, 903, 0, types=2, keep=without("cls.predictions.decoder"))
+    folder = OUT / "bert-pretraining"
+    write_golden(folder, answers(model, folder, ["seq_relationship_logits"], 0, 2, 11), "next-sentence-prediction")
+    text_case("roberta-choices", T.RobertaForMultipleChoice(T.RobertaConfig(**sizes(type_vocab_size=1))), 904, 1)
+    text_case("xlm-roberta-choices", T.XLMRobertaForMultipleChoice(T.XLMRobertaConfig(**sizes())), 905, 1, dtype=torch.float16)
+    text_case("camembert-choices", T.CamembertForMultipleChoice(T.CamembertConfig(**sizes())), 906, 1)
+    text_case("distilbert-choices", T.DistilBertForMultipleChoice(T.DistilBertConfig(
+        vocab_size=VOCABULARY, dim=16, n_layers=1, n_heads=2, hidden_dim=20, max_position_embeddings=16,
+        attn_implementation="eager", pad_token_id=0)), 907, 0)
+    text_case("mpnet-choices", T.MPNetForMultipleChoice(T.MPNetConfig(**sizes())), 908, 1)
+    text_case("albert-choices", T.AlbertForMultipleChoice(T.AlbertConfig(**sizes(embedding_size=10, pad_token_id=0))), 909, 0,
+              types=2)
+    electra = lambda **changes: T.ElectraConfig(**sizes(embedding_size=10, pad_token_id=0, **changes))
+    text_case("electra-choices", T.ElectraForMultipleChoice(electra()), 910, 0, types=2)
+    text_case("electra-choices-mean", T.ElectraForMultipleChoice(electra(
+        summary_type="mean", summary_use_proj=False, summary_activation="tanh")), 911, 0, types=2)
+    text_case("deberta-v3-choices", T.DebertaV2ForMultipleChoice(T.DebertaV2Config(**sizes(
+        pad_token_id=0, relative_attention=True, position_buckets=8, share_att_key=True, pos_att_type="p2c|c2p",
+        position_biased_input=False))), 912, 0)
+    text_case("squeezebert-choices", T.SqueezeBertForMultipleChoice(T.SqueezeBertConfig(**sizes(
+        embedding_size=16, pad_token_id=0))), 913, 0, types=2)
+    text_case("xlnet-choices", T.XLNetForMultipleChoice(T.XLNetConfig(
+        vocab_size=VOCABULARY, d_model=16, n_layer=1, n_head=2, d_inner=20, pad_token_id=5, mem_len=None)), 914, 5, types=2)
+
+
 def main():
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    for family in (roberta, distilbert, mpnet, albert, electra, deberta, squeezebert, xlnet, sentences):
+    for family in (roberta, distilbert, mpnet, albert, electra, deberta, deberta_v1, squeezebert, xlnet, sentences, choices):
         if len(sys.argv) < 2 or family.__name__ in sys.argv[1:]:
             family()
 

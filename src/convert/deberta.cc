@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// DeBERTa v2 and v3 (model_type "deberta-v2"): scores from content and relative position, with their parts kept apart.
+// DeBERTa, version 1 (model_type "deberta"), 2 and 3 ("deberta-v2"): scores from content and relative position, with their parts kept apart.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -9,98 +9,11 @@
 #include <utility>
 
 #include "convert/architectures.h"
+#include "convert/deberta_config.h"
 #include "convert/text_model.h"
 
 namespace mlos::convert {
 namespace {
-
-struct DebertaSizes {
-  TextSizes text;
-  int64_t embedding = 0;
-  bool relative = false;  // relative positions at all
-  bool content_to_position = false, position_to_content = false;
-  bool shared_keys = false;  // positions are projected as content is
-  bool norm_relative = false;
-  bool absolute = true;  // learned positions are added to the embeddings
-  int64_t buckets = -1;  // <= 0: one per distance
-  int64_t max_distance = 512;
-  int64_t conv_kernel = 0, conv_groups = 1;
-  std::string conv_activation, pooler_activation;
-  bool legacy = true;  // which fill-mask head
-  int64_t span() const { return buckets > 0 ? buckets : max_distance; }
-};
-
-// "p2c|c2p", or the two in a list.
-Status ReadPositionTypes(const Config& config, DebertaSizes* s) {
-  std::vector<std::string> types;
-  const Result<std::string> text = config.String("pos_att_type", "");
-  if (text.ok()) {
-    for (size_t start = 0; start < text->size();) {
-      const size_t end = std::min(text->find('|', start), text->size());
-      types.push_back(text->substr(start, end - start));
-      start = end + 1;
-    }
-  } else {
-    MLOS_ASSIGN_OR_RETURN(types, config.Strings("pos_att_type"));
-  }
-  for (const std::string& type : types) {
-    if (type == "c2p") {
-      s->content_to_position = true;
-    } else if (type == "p2c") {
-      s->position_to_content = true;
-    } else {
-      return Unimplemented("config.json: 'pos_att_type' has \"" + type + "\"; supported: c2p, p2c");
-    }
-  }
-  return OkStatus();
-}
-
-Status ReadRelative(const Config& config, DebertaSizes* s) {
-  constexpr int64_t kMax = 1 << 14;
-  MLOS_ASSIGN_OR_RETURN(s->relative, config.Bool("relative_attention", false));
-  MLOS_RETURN_IF_ERROR(ReadPositionTypes(config, s));
-  MLOS_ASSIGN_OR_RETURN(s->shared_keys, config.Bool("share_att_key", false));
-  MLOS_RETURN_IF_ERROR(config.RequireOneOf("norm_rel_ebd", {"none", "layer_norm"}));
-  MLOS_ASSIGN_OR_RETURN(const std::string norm, config.String("norm_rel_ebd", "none"));
-  s->norm_relative = norm == "layer_norm";
-  MLOS_ASSIGN_OR_RETURN(s->buckets, config.Int("position_buckets", -1, -1, kMax));
-  MLOS_ASSIGN_OR_RETURN(s->max_distance, config.Int("max_relative_positions", -1, -1, kMax));
-  if (s->max_distance < 1) s->max_distance = s->text.positions;
-  if (s->relative && s->max_distance > kMax) {
-    return Unimplemented("config.json: 'max_position_embeddings' is " + std::to_string(s->max_distance) +
-                         "; supported with relative positions: up to " + std::to_string(kMax));
-  }
-  // Then the bucket of the largest distance is the last one.
-  if (s->relative && s->buckets > 0 &&
-      (s->buckets < 4 || s->buckets % 2 != 0 || s->max_distance - 1 <= s->buckets / 2)) {
-    return Unimplemented("config.json: 'position_buckets' is " + std::to_string(s->buckets) +
-                         " for distances up to " + std::to_string(s->max_distance) +
-                         "; supported: even numbers from 4 on, and more distances than half of them");
-  }
-  return OkStatus();
-}
-
-Result<DebertaSizes> ReadSizes(const Config& config) {
-  DebertaSizes s;
-  s.text = {128100, 1536, 24, 24, 6144, 512, 0, 1e-7, "gelu", "hidden_act", true};
-  MLOS_ASSIGN_OR_RETURN(s.text, ReadTextSizes(config, s.text));
-  MLOS_ASSIGN_OR_RETURN(s.embedding, config.Int("embedding_size", s.text.width, 1, 1 << 20));
-  MLOS_RETURN_IF_ERROR(ReadRelative(config, &s));
-  MLOS_ASSIGN_OR_RETURN(s.absolute, config.Bool("position_biased_input", true));
-  MLOS_ASSIGN_OR_RETURN(s.conv_kernel, config.Int("conv_kernel_size", 0, 0, 1001));
-  if (s.conv_kernel > 0 && s.conv_kernel % 2 == 0) {
-    return Unimplemented("config.json: 'conv_kernel_size' is " + std::to_string(s.conv_kernel) +
-                         "; supported: odd sizes");
-  }
-  MLOS_ASSIGN_OR_RETURN(s.conv_groups, config.Int("conv_groups", 1, 1, s.text.width));
-  MLOS_ASSIGN_OR_RETURN(s.conv_activation, config.String("conv_act", "tanh"));
-  MLOS_ASSIGN_OR_RETURN(s.pooler_activation, config.String("pooler_hidden_act", "gelu"));
-  MLOS_ASSIGN_OR_RETURN(s.legacy, config.Bool("legacy", true));
-  const int64_t head_width = s.text.width / s.text.heads;
-  MLOS_RETURN_IF_ERROR(config.Int("attention_head_size", head_width, head_width, head_width).status());
-  MLOS_RETURN_IF_ERROR(config.Int("pooler_hidden_size", s.text.width, s.text.width, s.text.width).status());
-  return s;
-}
 
 // Bucket of query - key: exact up to half the buckets, then logarithmic; in float32, as the framework counts.
 int64_t Bucket(int64_t distance, const DebertaSizes& s) {
@@ -193,34 +106,62 @@ class DebertaEncoder {
   // The table projected, [heads, head width, 2 * span].
   Value ProjectedPositions(const std::string& name) {
     const TextSizes& s = m_.sizes();
-    const Value x = g_.Op("Reshape", {Dense(g_, positions_, name, s.width, s.width),
+    const std::string bias = d_.fused && !name.ends_with("pos_q_proj") ? "" : name + ".bias";
+    const Value x = g_.Op("Reshape", {LinearFrom(g_, positions_, name + ".weight", bias, s.width, s.width),
                                       g_.Ints({-1, s.heads, s.width / s.heads})});
     return g_.Op("Transpose", {x}, {{"perm", std::vector<int64_t>{1, 2, 0}}});
+  }
+
+  // Rows as [batch, heads, sequence, width of a head].
+  Value SplitByHead(const Value& rows, int64_t width) {
+    const Value shape = g_.Op("Concat", {m_.layout().batch_and_sequence, g_.Ints({m_.sizes().heads, width})},
+                              {{"axis", int64_t{0}}});
+    return g_.Op("Transpose", {g_.Op("Reshape", {rows, shape})},
+                 {{"perm", std::vector<int64_t>{0, 2, 1, 3}}});
+  }
+
+  struct Projected {
+    Value q, k, v;
+  };
+  Projected Project(const Value& x, const std::string& p) {
+    const TextSizes& s = m_.sizes();
+    const int64_t head_width = s.width / s.heads;
+    if (!d_.fused) {
+      const auto heads = [&](const char* name) {
+        return SplitByHead(Dense(g_, x, p + name, s.width, s.width), head_width);
+      };
+      return {heads("query_proj"), heads("key_proj"), heads("value_proj")};
+    }
+    const Value all =
+        SplitByHead(LinearFrom(g_, x, p + "in_proj.weight", "", s.width, 3 * s.width), 3 * head_width);
+    const std::vector<Value> parts = g_.Split(all, 3, {head_width, head_width, head_width});
+    const auto biased = [&](const Value& value, const char* name) {
+      const Value bias =
+          g_.Op("Reshape", {g_.Weight(p + name, {s.width}), g_.Ints({s.heads, 1, head_width})});
+      return g_.Op("Add", {value, bias});
+    };
+    return {biased(parts[0], "q_bias"), parts[1], biased(parts[2], "v_bias")};
   }
 
   Value SelfAttention(const Value& x, const std::string& p) {
     const TextSizes& s = m_.sizes();
     const int64_t head_width = s.width / s.heads;
-    const Value shape = g_.Op("Concat", {m_.layout().batch_and_sequence, g_.Ints({s.heads, head_width})},
-                              {{"axis", int64_t{0}}});
-    const auto heads = [&](const char* name) {
-      const Value rows = g_.Op("Reshape", {Dense(g_, x, p + name, s.width, s.width), shape});
-      return g_.Op("Transpose", {rows}, {{"perm", std::vector<int64_t>{0, 2, 1, 3}}});
-    };
     const auto turned = [&](const Value& value) {
       return g_.Op("Transpose", {value}, {{"perm", std::vector<int64_t>{0, 1, 3, 2}}});
     };
     const auto pick = [&](const Value& scores, const Value& rows) {
       return g_.Op("GatherElements", {scores, rows}, {{"axis", int64_t{3}}});
     };
-    const Value q = heads("query_proj"), k = heads("key_proj"), v = heads("value_proj");
+    const auto [q, k, v] = Project(x, p);
     Value scores = g_.Op("MatMul", {q, turned(k)});
     if (d_.relative && d_.content_to_position) {
-      const Value keys = ProjectedPositions(p + (d_.shared_keys ? "key_proj" : "pos_key_proj"));
+      const char* name = d_.fused ? "pos_proj" : d_.shared_keys ? "key_proj" : "pos_key_proj";
+      const Value keys = ProjectedPositions(p + name);
       scores = g_.Op("Add", {scores, pick(g_.Op("MatMul", {q, keys}), by_query_)});
     }
     if (d_.relative && d_.position_to_content) {
-      const Value queries = ProjectedPositions(p + (d_.shared_keys ? "query_proj" : "pos_query_proj"));
+      const char* name = d_.fused ? "pos_q_proj" : d_.shared_keys ? "query_proj" : "pos_query_proj";
+      const Value queries = ProjectedPositions(p + name);
       scores = g_.Op("Add", {scores, turned(pick(g_.Op("MatMul", {k, queries}), by_key_))});
     }
     // The framework counts the kinds of scores here whether or not it adds them.
@@ -296,14 +237,15 @@ void Answer(GraphBuilder& g, TextModel& m, const DebertaSizes& d, Head head) {
       return m.TokenLabels(m.Of("classifier"));
     case Head::kQuestionAnswering:
       return m.Spans(m.Of("qa_outputs"));
+    case Head::kMultipleChoice:
+      return m.ChoiceScores(m.FirstToken(m.Of("pooler.dense"), d.pooler_activation), m.Of("classifier"));
     default:
-      return m.Refuse("deberta-v2", head);
+      return m.Refuse(d.fused ? "deberta" : "deberta-v2", head);
   }
 }
 
-Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
-  MLOS_ASSIGN_OR_RETURN(const DebertaSizes sizes, ReadSizes(context.config));
-  TextModel model(g, "deberta.", sizes.text);
+Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context, const DebertaSizes& sizes) {
+  TextModel model(g, "deberta.", sizes.text, context.head);
   DebertaEncoder(g, model, sizes).Build();
   if (!context.encoder_only) Answer(g, model, sizes, context.head);
   std::vector<IgnoreRule> ignore = UnusedHeads(model, context.head, {"cls.predictions.", "lm_predictions."});
@@ -318,16 +260,34 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   return BuildResult{model.encoder(), std::move(ignore), static_cast<uint32_t>(sizes.text.positions)};
 }
 
-constexpr std::array<Architecture::ClassHead, 5> kClasses = {{
+Result<BuildResult> BuildV2(GraphBuilder& g, const BuildContext& context) {
+  MLOS_ASSIGN_OR_RETURN(const DebertaSizes sizes, ReadDebertaV2(context.config));
+  return Build(g, context, sizes);
+}
+Result<BuildResult> BuildV1(GraphBuilder& g, const BuildContext& context) {
+  MLOS_ASSIGN_OR_RETURN(const DebertaSizes sizes, ReadDebertaV1(context.config));
+  return Build(g, context, sizes);
+}
+
+constexpr std::array<Architecture::ClassHead, 5> kClassesV1 = {{
+    {"DebertaModel", Head::kEncoder},
+    {"DebertaForMaskedLM", Head::kMaskedLm},
+    {"DebertaForSequenceClassification", Head::kSequenceClassification},
+    {"DebertaForTokenClassification", Head::kTokenClassification},
+    {"DebertaForQuestionAnswering", Head::kQuestionAnswering},
+}};
+constexpr std::array<Architecture::ClassHead, 6> kClasses = {{
     {"DebertaV2Model", Head::kEncoder},
     {"DebertaV2ForMaskedLM", Head::kMaskedLm},
     {"DebertaV2ForSequenceClassification", Head::kSequenceClassification},
     {"DebertaV2ForTokenClassification", Head::kTokenClassification},
     {"DebertaV2ForQuestionAnswering", Head::kQuestionAnswering},
+    {"DebertaV2ForMultipleChoice", Head::kMultipleChoice},
 }};
 
 }  // namespace
 
-const Architecture kDebertaV2 = {"deberta-v2", kClasses, Build};
+const Architecture kDeberta = {"deberta", kClassesV1, BuildV1};
+const Architecture kDebertaV2 = {"deberta-v2", kClasses, BuildV2};
 
 }  // namespace mlos::convert
