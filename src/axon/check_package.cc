@@ -54,6 +54,7 @@ Result<PackageCheck> Read(const std::string& output, int exit_status) {
     check.worst = std::max(check.worst, Number(file, "worst"));
     check.run_ms += Number(file, "run_ms");
     if (Number(file, "compared") == 0) continue;
+    check.samples += static_cast<size_t>(Number(file, "samples"));
     check.max_abs = std::max(check.max_abs, Number(file, "max_abs"));
     check.cosine = std::min(check.cosine, Number(file, "cosine"));
   }
@@ -95,8 +96,8 @@ Status CheckInt8(const PackageCheck& check) {
 std::string Int8Text(const PackageCheck& check) {
   if (!check.ran) return "int8, not compared with f32: " + check.reason;
   char text[120];
-  std::snprintf(text, sizeof(text), "int8 against f32: cosine %.6f, largest difference %.4g", check.cosine,
-                check.max_abs);
+  std::snprintf(text, sizeof(text), "int8 against f32 over %s: cosine at least %.6f, largest difference %.4g",
+                Plural(check.samples, "input").c_str(), check.cosine, check.max_abs);
   return text;
 }
 

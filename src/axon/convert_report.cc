@@ -77,7 +77,8 @@ std::string ConvertedText(const ConvertReport& report) {
     out += ", copied with the small files beside them (" + os::FormatBytes(report.copied_bytes) + ")";
   out += "\n";
   if (result.int8_tensors > 0)
-    out += Plural(result.int8_tensors, "matrix") + " in int8; " + report.int8 + "\n";
+    out += std::to_string(result.int8_tensors) + (result.int8_tensors == 1 ? " matrix" : " matrices") +
+           " in int8; " + report.int8 + "\n";
   if (!report.check.empty()) out += report.check + "\n";
   return out;
 }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "check/canned_inputs.h"
+#include "check/sample_inputs.h"
 #include "convert/safetensors.h"
 #include "os/file.h"
 #include "os/mapped_file.h"
@@ -179,15 +180,8 @@ Status CheckGolden(plugin::Instance& instance, const std::filesystem::path& path
   return OkStatus();
 }
 
-// Both answers to the same inputs; cosine over all values of an output, the smallest of all outputs.
-Status CompareWithReference(plugin::Instance& instance, plugin::Instance& reference,
-                            const CheckOptions& options, FileReport* report) {
-  MLOS_ASSIGN_OR_RETURN(std::vector<NamedTensor> inputs,
-                        CannedInputs(instance.interface(), {options.max_length}));
-  std::vector<NamedTensor> same;
-  for (const NamedTensor& input : inputs) same.push_back({input.name, input.tensor.Clone()});
-  MLOS_ASSIGN_OR_RETURN(const Response wanted, Run(reference, std::move(same)));
-  MLOS_ASSIGN_OR_RETURN(const Response got, Run(instance, std::move(inputs)));
+// Cosine over all values of an output, the smallest of all outputs.
+Status CompareAnswers(const Response& wanted, const Response& got, FileReport* report) {
   for (const NamedTensor& output : wanted.outputs) {
     const auto other = std::find_if(got.outputs.begin(), got.outputs.end(),
                                     [&](const NamedTensor& tensor) { return tensor.name == output.name; });
@@ -199,14 +193,31 @@ Status CompareWithReference(plugin::Instance& instance, plugin::Instance& refere
     double aa = 0;
     double bb = 0;
     for (size_t i = 0; i < a.size(); ++i) {
-      report->max_abs =
-          std::max(report->max_abs, std::fabs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
-      dot += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-      aa += static_cast<double>(a[i]) * static_cast<double>(a[i]);
-      bb += static_cast<double>(b[i]) * static_cast<double>(b[i]);
+      const double x = a[i];
+      const double y = b[i];
+      report->max_abs = std::max(report->max_abs, std::fabs(x - y));
+      dot += x * y;
+      aa += x * x;
+      bb += y * y;
     }
     report->cosine = std::min(report->cosine, aa * bb > 0 ? dot / std::sqrt(aa * bb) : 1.0);
     report->compared += a.size();
+  }
+  return OkStatus();
+}
+
+// Both forms on the same inputs.
+Status CompareWithReference(plugin::Instance& instance, plugin::Instance& reference,
+                            const CheckOptions& options, FileReport* report) {
+  MLOS_ASSIGN_OR_RETURN(std::vector<std::vector<NamedTensor>> samples,
+                        SampleInputs(options.package_dir, instance.interface(), {options.max_length}));
+  report->samples = samples.size();
+  for (std::vector<NamedTensor>& inputs : samples) {
+    std::vector<NamedTensor> same;
+    for (const NamedTensor& input : inputs) same.push_back({input.name, input.tensor.Clone()});
+    MLOS_ASSIGN_OR_RETURN(const Response wanted, Run(reference, std::move(same)));
+    MLOS_ASSIGN_OR_RETURN(const Response got, Run(instance, std::move(inputs)));
+    MLOS_RETURN_IF_ERROR(CompareAnswers(wanted, got, report));
   }
   return OkStatus();
 }

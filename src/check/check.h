@@ -41,6 +41,7 @@ struct FileReport {
   size_t golden_cases = 0;
   double worst = 0;  // difference from the golden answers, as a part of the largest value
   // Against the reference.
+  size_t samples = 0;  // inputs both were asked
   size_t compared = 0;
   double max_abs = 0;
   double cosine = 1;

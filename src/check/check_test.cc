@@ -97,6 +97,26 @@ TEST_F(CheckTest, AReferenceIsComparedNotJudged) {
   EXPECT_NEAR(reports->front().cosine, 1, 1e-9);
 }
 
+TEST_F(CheckTest, FormsOfATextModelAreComparedOnSentences) {
+  const fs::path model = fs::path(MLOS_SOURCE_DIR) / "tests/models/tiny-bert";
+  for (const char* file : {"config.json", "model.safetensors", "tokenizer.json"})
+    fs::copy(model / file, dir_.path() / file);
+  const auto converted = convert::Convert(dir_.path(), {});
+  ASSERT_TRUE(converted.ok()) << converted.status().ToString();
+  ASSERT_TRUE(os::WriteFile(dir_.path() / "model.onnx", converted->graphs.front().onnx).ok());
+  CheckOptions options;
+  options.package_dir = dir_.path();
+  options.files = {"model.onnx"};
+  options.reference = dir_.path() / "model.onnx";
+  const auto reports = CheckPackage(Plugins(), options);
+  ASSERT_TRUE(reports.ok()) << reports.status().ToString();
+  EXPECT_EQ(reports->front().samples, 8U);
+  EXPECT_EQ(reports->front().max_abs, 0);
+  // Without its tokenizer it is asked once, with made-up ids.
+  fs::remove(dir_.path() / "tokenizer.json");
+  EXPECT_EQ(CheckPackage(Plugins(), options).value().front().samples, 1U);
+}
+
 TEST(CannedInputsTest, SizesFollowTheNamesOfDimensions) {
   EXPECT_EQ(CannedSize("batch_size", {}), 1);
   EXPECT_EQ(CannedSize("past_sequence_length", {}), 0);

@@ -37,7 +37,12 @@ int Print(const mlos::Status& status, const std::vector<FileReport>& reports) {
     json.BeginObject().Key("file").String(report.file).Key("load_ms").Double(report.load_ms);
     json.Key("run_ms").Double(report.run_ms).Key("outputs").Uint(report.outputs);
     json.Key("golden_cases").Uint(report.golden_cases).Key("worst").Double(report.worst);
-    json.Key("compared").Uint(report.compared).Key("max_abs").Double(report.max_abs);
+    json.Key("samples")
+        .Uint(report.samples)
+        .Key("compared")
+        .Uint(report.compared)
+        .Key("max_abs")
+        .Double(report.max_abs);
     json.Key("cosine").Double(report.cosine).EndObject();
   }
   json.EndArray().EndObject();
