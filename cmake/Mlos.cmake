@@ -24,6 +24,9 @@ if(MLOS_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
+# A library that a program does not use need not be loaded.
+add_link_options(-Wl,--as-needed)
+
 add_library(mlos_options INTERFACE)
 target_include_directories(mlos_options INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 target_compile_options(mlos_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers

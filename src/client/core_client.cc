@@ -248,7 +248,7 @@ CoreClient::CoreClient(ClientOptions options)
 Result<CoreClient::Answer> CoreClient::Call(const char* method, const std::string& path,
                                             const std::string& body, const OnBody& on_body) const {
   const std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
-  if (curl == nullptr) return Internal("libcurl gives no handle");
+  if (curl == nullptr) return Internal("libcurl cannot be loaded or gives no handle");
   // "Expect:" off: the answer to it would cost a round trip.
   std::unique_ptr<curl_slist, CurlDeleter> headers(curl_slist_append(nullptr, "Expect:"));
   if (!body.empty()) headers.reset(curl_slist_append(headers.release(), "Content-Type: application/json"));

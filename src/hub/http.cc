@@ -221,7 +221,7 @@ Result<HttpAnswer> HttpClient::GetOnce(const std::string& url, bool send_token, 
   EnsureCurl();
   *retryable = false;
   const CurlEasy curl(curl_easy_init());
-  if (curl == nullptr) return Internal("libcurl gives no handle");
+  if (curl == nullptr) return Internal("libcurl cannot be loaded or gives no handle");
   HttpAnswer answer;
   BodySink sink{&answer.body, max_bytes};
   char error[CURL_ERROR_SIZE] = "";

@@ -13,6 +13,7 @@
 #include "os/directory.h"
 #include "os/errors.h"
 #include "os/fault.h"
+#include "os/replace_file.h"
 
 namespace mlos::os {
 namespace {
@@ -49,6 +50,17 @@ TEST_F(FileTest, AtomicWriteReplacesAndLeavesNoTemporaryFile) {
   ASSERT_TRUE(WriteFileAtomically(At("a"), "new", 0600).ok());
   EXPECT_EQ(*ReadFile(At("a"), 10), "new");
   EXPECT_EQ(Stat(At("a"))->mode, 0600u);
+  EXPECT_EQ(ListDirectory(temporary_.path())->size(), 1u);
+}
+
+TEST_F(FileTest, AReplacedFileIsWholeAndNothingIsSynced) {
+  ASSERT_TRUE(ReplaceFile(At("a"), "old").ok());
+  SetFaultHookForTesting([](std::string_view step, const char*) { return step == "sync" ? EIO : 0; });
+  EXPECT_TRUE(ReplaceFile(At("a"), "new").ok());
+  SetFaultHookForTesting([](std::string_view step, const char*) { return step == "write" ? ENOSPC : 0; });
+  EXPECT_EQ(ReplaceFile(At("a"), "newer").code(), Code::kResourceExhausted);
+  SetFaultHookForTesting(nullptr);
+  EXPECT_EQ(*ReadFile(At("a"), 10), "new");
   EXPECT_EQ(ListDirectory(temporary_.path())->size(), 1u);
 }
 

@@ -2,7 +2,6 @@
 #include "os/process.h"
 
 #include <sched.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,7 +24,5 @@ int AvailableCpus() {
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   return std::max(1, CPU_COUNT(&set));
 }
-
-void NotifyServiceManager(const std::string& state) { sd_notify(0, state.c_str()); }
 
 }  // namespace mlos::os
