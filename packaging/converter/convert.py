@@ -4,7 +4,7 @@
 models of several graphs).
 
 INPUT is a TensorFlow SavedModel folder, a Keras file (.keras, .h5), a TFLite file, or a folder with a transformers checkpoint. Code
-that a repository brings is never run. Needs the packages of requirements.lock, and no network.
+that a repository brings is never run. Needs the packages of tensorflow.lock or transformers.lock, and no network.
 """
 import argparse
 import os
@@ -45,6 +45,8 @@ def main():
     parser.add_argument("--task")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    if args.input.name == "saved_model.pb":
+        args.input = args.input.parent
     suffix = args.input.suffix.lower()
     if (args.input / "saved_model.pb").exists():
         from_tensorflow("--saved-model", args.input, args.out)
@@ -52,6 +54,8 @@ def main():
         from_keras(args.input, args.out)
     elif suffix == ".tflite":
         from_tensorflow("--tflite", args.input, args.out)
+    elif suffix == ".pb":
+        sys.exit(f"{args.input} is a frozen graph, which does not say what its inputs and outputs are: save it as a SavedModel")
     elif (args.input / "config.json").exists():
         from_transformers(args.input, args.out, args.task)
     else:

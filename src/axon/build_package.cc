@@ -260,6 +260,11 @@ void Builder::FillText() {
   const auto is_ids = [](const TensorSpec& input) { return input.name == "input_ids"; };
   const bool takes_tokens = std::any_of(manifest_.inputs.begin(), manifest_.inputs.end(), is_ids);
   if (!takes_tokens || manifest_.outputs.empty() || manifest_.execution_files.size() != 1) return;
+  const auto is_list_of_choices = [&](const TensorSpec& input) {
+    return is_ids(input) && input.shape.size() > 2;
+  };
+  if (std::any_of(manifest_.inputs.begin(), manifest_.inputs.end(), is_list_of_choices))
+    return Note("takes tensors, not text: its input_ids are lists of choices");
   if (const std::string other = InputBesidesText(); !other.empty()) {
     Note("takes tensors, not text: it has an input '" + other + "'");
     return;

@@ -17,6 +17,7 @@
 #include "convert/gguf/to_gguf.h"
 #include "os/directory.h"
 #include "os/file.h"
+#include "os/replace_file.h"
 
 namespace mlos::axon {
 namespace {
@@ -41,6 +42,17 @@ struct ConvertVerb {
   bool json = false;
 };
 
+// A file that is named instead of a folder holds weights.
+Status CheckNamedFile(const std::string& name) {
+  for (const char* suffix : {".onnx", ".gguf"}) {
+    if (name.ends_with(suffix)) return InvalidArgument("runs as it is: axon install");
+  }
+  for (const char* suffix : {".json", ".txt", ".model", ".py", ".md", ".jinja"}) {
+    if (name.ends_with(suffix)) return InvalidArgument("is no file of weights; name its folder");
+  }
+  return OkStatus();
+}
+
 class Converter {
  public:
   Converter(Context& context, const ConvertVerb& verb) : context_(context), verb_(verb) {}
@@ -56,6 +68,8 @@ class Converter {
       return RunConvertGguf(context_, {folder_, options_.weights, verb_.out, verb_.type, verb_.quantize,
                                        verb_.explain, verb_.json});
     }
+    if (verb_.type != "auto")
+      return context_.FailUsage("--type is for GGUF; ONNX keeps the checkpoint's own bytes");
     if (!verb_.quantize.empty() && verb_.quantize != "int8")
       return context_.FailUsage("--quantize " + verb_.quantize +
                                 " is for GGUF; this becomes ONNX, which knows int8");
@@ -72,8 +86,8 @@ class Converter {
  private:
   // What nobody here can convert, as against what is damaged or malicious.
   bool IsForFallback(const Status& status) const {
-    const bool unknown = status.code() == Code::kUnimplemented || status.code() == Code::kNotFound;
-    return unknown && !verb_.explain && verb_.quantize.empty() && os::Exists(verb_.source);
+    return status.code() == Code::kUnimplemented && !verb_.explain && verb_.quantize.empty() &&
+           os::Exists(verb_.source);
   }
   int ConvertElsewhere(const Status& why);
   int List() const;
@@ -159,15 +173,14 @@ Status Converter::Locate() {
   options_.int8 = verb_.quantize == "int8";
   if (info.is_directory) return OkStatus();
   options_.weights = folder_.filename().string();
+  MLOS_RETURN_IF_ERROR(CheckNamedFile(options_.weights));
   folder_ = folder_.has_parent_path() ? folder_.parent_path() : fs::path(".");
   return OkStatus();
 }
 
 Status Converter::Convert() {
-  for (const char* suffix : {".keras", ".h5", ".hdf5", ".tflite", ".pb"}) {
-    if (options_.weights.ends_with(suffix))
-      return Unimplemented("a TensorFlow model: not converted natively");
-  }
+  if (ConverterFor(verb_.source) == "tensorflow")
+    return Unimplemented("a TensorFlow model: not converted natively");
   const auto start = std::chrono::steady_clock::now();
   MLOS_ASSIGN_OR_RETURN(report_.result, convert::Convert(folder_, options_));
   report_.convert_ms =
@@ -200,7 +213,7 @@ Status Converter::Write() {
   if (!fs::equivalent(target, folder_, error)) MLOS_RETURN_IF_ERROR(CopySources(target));
   MLOS_RETURN_IF_ERROR(convert::WriteSideCar(folder_, report_.result, target));
   for (const convert::ConvertedGraph& graph : report_.result.graphs)
-    MLOS_RETURN_IF_ERROR(os::WriteFileAtomically(target / graph.file, graph.onnx));
+    MLOS_RETURN_IF_ERROR(os::ReplaceFile(target / graph.file, graph.onnx));
   return verb_.no_check ? OkStatus() : TryOut(target);
 }
 

@@ -97,10 +97,14 @@ TEST_F(ConvertVerbTest, JsonHasTensorsAndSizes) {
 TEST_F(ConvertVerbTest, RefusalsNameTheThing) {
   EXPECT_EQ(Axon({"convert"}), 2);
   EXPECT_EQ(Axon({"convert", folder_.path().string()}), 1);
-  EXPECT_THAT(err_, HasSubstr("no weights"));
+  EXPECT_THAT(err_, AllOf(HasSubstr("no weights"), testing::Not(HasSubstr("--fallback"))));
   const std::string folder = Checkpoint("torch-zip");
   EXPECT_EQ(Axon({"convert", folder, "--task", "juggling"}), 1);
   EXPECT_THAT(err_, HasSubstr("'juggling'"));
+  EXPECT_EQ(Axon({"convert", folder + "/config.json"}), 1);
+  EXPECT_THAT(err_, HasSubstr("is no file of weights; name its folder"));
+  EXPECT_EQ(Axon({"convert", folder, "--type", "f16"}), 2);
+  EXPECT_THAT(err_, HasSubstr("--type is for GGUF"));
 }
 
 // A package as an older version of mlOS would have made it: another graph, an older converter.
@@ -182,6 +186,16 @@ TEST_F(ConvertVerbTest, TheFallBackIsNeverTakenUnasked) {
   EXPECT_THAT(err_, HasSubstr("MLOS_CONVERTER_IMAGE"));
 }
 
+TEST(ConverterForTest, TensorFlowHasAnEnvironmentOfItsOwn) {
+  const os::TemporaryDirectory folder;
+  ASSERT_TRUE(os::WriteFile(folder.path() / "saved_model.pb", "x").ok());
+  EXPECT_EQ(ConverterFor(folder.path()), "tensorflow");
+  for (const char* name : {"a.keras", "a.h5", "b/a.tflite", "saved_model.pb"})
+    EXPECT_EQ(ConverterFor(name), "tensorflow") << name;
+  for (const char* name : {"folder", "model.safetensors", "tflite"})
+    EXPECT_EQ(ConverterFor(name), "transformers") << name;
+}
+
 TEST(ContainerArgumentsTest, NothingButTheModelAndTheAnswerIsSeenAndNoNetwork) {
   FallbackRequest request;
   request.source = "/models/bert";
@@ -213,6 +227,13 @@ TEST(ContainerArgumentsTest, ImagesWithoutDigestAndPathsThatAreOptionsAreRefused
   request.source = "/models/a:/etc";
   EXPECT_EQ(ContainerArguments(request, "docker", "sha256:" + std::string(64, 'a'), 1, 1).status().code(),
             Code::kInvalidArgument);
+}
+
+TEST_F(ConvertVerbTest, AMultipleChoiceModelTakesTensorsNotText) {
+  const fs::path folder = Checkpoint("bert-choices");
+  fs::copy(fs::path(MLOS_SOURCE_DIR) / "tests/models/tiny-bert/tokenizer.json", folder / "tokenizer.json");
+  ASSERT_EQ(Axon({"install", folder.string(), "--as", "local/choices"}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("lists of choices"));
 }
 
 TEST_F(ConvertVerbTest, PytorchRepositoriesAreInstalled) {

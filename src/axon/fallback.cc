@@ -2,10 +2,12 @@
 #include "axon/fallback.h"
 
 #include <algorithm>
+#include <array>
 
 #include "axon/format.h"
 #include "os/directory.h"
 #include "os/file.h"
+#include "os/file_lock.h"
 #include "os/process.h"
 #include "os/run_program.h"
 #include "os/xdg.h"
@@ -20,7 +22,7 @@ constexpr double kConvertLimitS = 3600;
 constexpr double kInstallLimitS = 7200;
 constexpr uint32_t kNobody = 65534;
 
-// Where convert.py and requirements.lock are: told, installed, or in the source tree this program was built in.
+// Where convert.py and the lock files are: told, installed, or in the source tree this program was built in.
 Result<fs::path> ConverterDir() {
   std::vector<fs::path> candidates;
   if (const auto told = os::GetEnv("MLOS_CONVERTER_DIR")) candidates.emplace_back(*told);
@@ -49,22 +51,8 @@ Status Ended(const os::ProgramResult& result, const std::string& what) {
   return Unimplemented(what + " ended with " + how + ": " + Tail(result.error + result.output));
 }
 
-// A virtual environment with exactly the packages of the lock file; made anew when that changes.
-Result<fs::path> PythonEnvironment(const FallbackRequest& request, const fs::path& converter) {
-  if (const auto told = os::GetEnv("MLOS_CONVERTER_PYTHON")) return fs::path(*told);
-  MLOS_ASSIGN_OR_RETURN(const os::Directories dirs, os::ResolveDirectories());
-  const fs::path venv = dirs.cache / "converter";
-  const fs::path lock = converter / "requirements.lock";
-  MLOS_ASSIGN_OR_RETURN(const std::string digest, package::Sha256File(lock));
-  const fs::path mark = venv / ".complete";
-  const auto made_of = os::ReadFile(mark, 1000);
-  if (made_of.ok() && *made_of == digest) return venv / "bin/python";
-  if (!request.may_install) {
-    return FailedPrecondition(
-        "the Python environment of the fall-back is not there. It would be made in " + venv.string() +
-        " with the packages of " + lock.string() +
-        " (optimum, tf2onnx, torch, TensorFlow: several gigabytes); allow that with --yes");
-  }
+// Anew, whatever was there.
+Status MakeEnvironment(const FallbackRequest& request, const fs::path& venv, const fs::path& lock) {
   request.note("making the Python environment of the fall-back in " + venv.string() + "; this takes minutes");
   os::RunOptions options;
   options.timeout_s = kInstallLimitS;
@@ -73,11 +61,40 @@ Result<fs::path> PythonEnvironment(const FallbackRequest& request, const fs::pat
   MLOS_ASSIGN_OR_RETURN(const os::ProgramResult made,
                         os::RunProgram(python, {"-m", "venv", "--clear", venv.string()}, options));
   MLOS_RETURN_IF_ERROR(Ended(made, "python3 -m venv"));
-  const std::vector<std::string> install = {"-m", "pip",        "install", "--no-deps", "--require-hashes",
-                                            "-r", lock.string()};
+  const std::vector<std::string> install = {
+      "-m", "pip", "install", "--no-deps", "--no-compile", "--require-hashes", "-r", lock.string()};
   MLOS_ASSIGN_OR_RETURN(const os::ProgramResult installed,
                         os::RunProgram(venv / "bin/python", install, options));
-  MLOS_RETURN_IF_ERROR(Ended(installed, "pip install"));
+  return Ended(installed, "pip install");
+}
+
+// A virtual environment with exactly the packages of the lock file; made anew when that changes.
+Result<fs::path> PythonEnvironment(const FallbackRequest& request, const fs::path& converter) {
+  if (const auto told = os::GetEnv("MLOS_CONVERTER_PYTHON")) return fs::path(*told);
+  MLOS_ASSIGN_OR_RETURN(const os::Directories dirs, os::ResolveDirectories());
+  const std::string name = ConverterFor(request.source);
+  const fs::path folder = dirs.cache / "converter";
+  const fs::path venv = folder / name;
+  const fs::path lock = converter / (name + ".lock");
+  MLOS_ASSIGN_OR_RETURN(const std::string digest, package::Sha256File(lock));
+  const fs::path mark = venv / ".complete";
+  const auto is_whole = [&] {
+    const auto made_of = os::ReadFile(mark, 1000);
+    return made_of.ok() && *made_of == digest;
+  };
+  if (is_whole()) return venv / "bin/python";
+  if (!request.may_install) {
+    const char* size =
+        name == "tensorflow" ? "tf2onnx and TensorFlow: 1.6 GB" : "optimum and PyTorch: 4.4 GB";
+    return FailedPrecondition("the Python environment of the fall-back is not there. It would be made in " +
+                              venv.string() + " with the packages of " + lock.string() + " (" + size +
+                              "); allow that with --yes");
+  }
+  MLOS_RETURN_IF_ERROR(os::MakeDirectories(folder));
+  MLOS_ASSIGN_OR_RETURN(const os::FileLock only_one,
+                        os::FileLock::Acquire(folder / (name + ".making"), os::FileLock::Kind::kExclusive));
+  if (is_whole()) return venv / "bin/python";
+  MLOS_RETURN_IF_ERROR(MakeEnvironment(request, venv, lock));
   MLOS_RETURN_IF_ERROR(os::WriteFileAtomically(mark, digest));
   return venv / "bin/python";
 }
@@ -125,6 +142,14 @@ bool IsDigest(std::string_view image) {
 }
 
 }  // namespace
+
+std::string ConverterFor(const fs::path& source) {
+  const std::string name = source.filename().string();
+  constexpr std::array kSuffixes = {".keras", ".h5", ".hdf5", ".tflite", ".pb"};
+  const bool is_file = std::any_of(kSuffixes.begin(), kSuffixes.end(),
+                                   [&](const char* suffix) { return name.ends_with(suffix); });
+  return is_file || os::Exists(source / "saved_model.pb") ? "tensorflow" : "transformers";
+}
 
 Result<std::vector<std::string>> ContainerArguments(const FallbackRequest& request,
                                                     const std::string& engine_name, const std::string& image,

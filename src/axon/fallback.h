@@ -24,6 +24,9 @@ struct FallbackRequest {
   std::function<void(const std::string&)> note;  // what is going on, for people
 };
 
+// Which environment converts it, a lock file of packaging/converter: "tensorflow" (SavedModel, Keras, TFLite), "transformers".
+std::string ConverterFor(const std::filesystem::path& source);
+
 // Runs the converter to its end. kFailedPrecondition: what is missing and how to get it; otherwise what the converter said last.
 Result<std::vector<std::string>> RunFallback(const FallbackRequest& request);  // the .onnx files in `out`
 

@@ -77,6 +77,10 @@ class Installer {
     if (const Status status = ParseSource(); !status.ok()) return context_.FailUsage(status.message());
     const Status status = Install();
     if (status.ok()) return kExitOk;
+    if (status.code() == Code::kUnimplemented && LooksLikePath(options_)) {
+      context_.Note("other people's converters may know it: axon convert " + Plain(options_.source) +
+                    " --fallback python --out FOLDER, then axon install FOLDER");
+    }
     return context_.Fail(status.code() == Code::kCancelled ? status : status.WithContext(ref_.ToString()));
   }
 

@@ -107,6 +107,7 @@ TEST_F(CheckTest, FormsOfATextModelAreComparedOnSentences) {
   CheckOptions options;
   options.package_dir = dir_.path();
   options.files = {"model.onnx"};
+  options.max_length = converted->max_length;
   options.reference = dir_.path() / "model.onnx";
   const auto reports = CheckPackage(Plugins(), options);
   ASSERT_TRUE(reports.ok()) << reports.status().ToString();

@@ -346,7 +346,8 @@ Result<Selection> Selector::Included() {
 
 Status Selector::Nothing() const {
   return NotFound(
-      "nothing here can be executed (wanted: GGUF, ONNX, SafeTensors or PyTorch); the repository has: " +
+      "nothing here can be executed (wanted: GGUF, ONNX, SafeTensors or PyTorch; TensorFlow: axon convert "
+      "--fallback); the repository has: " +
       Listing());
 }
 

@@ -16,6 +16,11 @@ while [ $# -gt 0 ]; do
 done
 
 run_setup
+# Gigabytes that only the tests of the fall-back need: with the whole suite, unless told not to.
+if [ -z "$filter" ] && [ -z "${MLOS_SKIP_FALLBACK:-}" ]; then
+  step converter "other people's converters (TensorFlow, PyTorch: 6 GB)" || exit 1
+  export MLOS_REQUIRE_FALLBACK=1
+fi
 build_preset "$preset"
 
 failed=()
