@@ -36,8 +36,8 @@ struct mlos_body *mlos_body_new(u64 bytes, s32 node, bool strict, struct mlos_ac
 	if (!body)
 		return NULL;
 	body->n_pages = DIV_ROUND_UP(bytes, PAGE_SIZE);
-	/* Without a warning: a size that no machine has room for is the caller's mistake. */
-	body->pages = kvcalloc(body->n_pages, sizeof(*body->pages), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	/* A size that no machine has room for is the caller's mistake: nobody is warned or killed for it. */
+	body->pages = kvcalloc(body->n_pages, sizeof(*body->pages), GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	if (!body->pages) {
 		kfree(body);
 		return NULL;

@@ -516,7 +516,7 @@ static void batch_entry_fields(void)
 	close(fd);
 }
 
-/* Bug: the largest size that is told made the kernel warn. */
+/* Bug: the largest size that is told made the kernel warn, and the next smaller ones had processes killed for want of memory. */
 static void huge_sizes_and_counts_are_refused_quietly(void)
 {
 	int fd = dev(), i;

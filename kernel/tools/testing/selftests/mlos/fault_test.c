@@ -21,9 +21,10 @@ static struct {
 	struct mlos_inference_start granted;
 	struct mlos_plan_entry plan[2];
 	int32_t nodes;
+	uint64_t now_ns; /* asked before: where it is a system call, asking fails too */
 	/* What the call made. */
 	int made_fd;
-	void *made_map;
+	void *made_map, *made_page, *moved_map;
 	pid_t child;
 } r;
 
@@ -49,6 +50,7 @@ static bool prepare(void)
 	    tensor(r.dev, BYTES, MLOS_TENSOR_DISCARDABLE | MLOS_TENSOR_POPULATE, -1, &r.plain) ||
 	    start(r.dev, r.model, MLOS_PRIO_NORMAL, 1, 0, &r.granted))
 		return false;
+	r.now_ns = now_ns();
 	r.map = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, r.plain.fd, 0);
 	r.plan[0].tensor_id = r.plan[1].tensor_id = r.backed.tensor_id;
 	return r.map != MAP_FAILED;
@@ -64,8 +66,13 @@ static bool clean_up(void)
 		waitpid(r.child, &status, 0);
 	if (r.made_map && r.made_map != MAP_FAILED)
 		munmap(r.made_map, BYTES);
+	if (r.made_page && r.made_page != MAP_FAILED)
+		munmap(r.made_page, 4096);
 	if (r.made_fd >= 0)
 		close(r.made_fd);
+	/* A mapping that could not be taken away when it was moved is in both places. */
+	if (r.moved_map)
+		munmap(r.moved_map, BYTES);
 	munmap(r.map, BYTES);
 	evicted = trim(r.dev, 0).evicted > 0;
 	close(r.backed.fd);
@@ -197,7 +204,7 @@ static int call_start(void)
 {
 	struct mlos_inference_start a;
 
-	return start(r.dev, r.model, MLOS_PRIO_HIGH, 1, now_ns() + 60000 * MS, &a);
+	return start(r.dev, r.model, MLOS_PRIO_HIGH, 1, r.now_ns + 3600000 * MS, &a);
 }
 
 static int call_start_gang(void)
@@ -239,7 +246,7 @@ static int call_done(void)
 
 static int call_batch(void)
 {
-	uint64_t now = now_ns();
+	uint64_t now = r.now_ns;
 	struct mlos_batch_entry e[3] = {
 		{ .op = MLOS_BATCH_RECORD, .id = r.model, .start_ns = now - MS, .end_ns = now - 1 },
 		{ .op = MLOS_BATCH_START, .id = r.model, .priority = MLOS_PRIO_HIGH, .threads = 1 },
@@ -316,9 +323,8 @@ static int call_lists(void)
 
 static int call_mmap_status(void)
 {
-	void *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, r.dev, 0);
-
-	return page == MAP_FAILED ? -1 : munmap(page, 4096);
+	r.made_page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, r.dev, 0);
+	return r.made_page == MAP_FAILED ? -1 : 0;
 }
 
 static int call_mmap_tensor(void)
@@ -348,7 +354,7 @@ static int call_move(void)
 	moved = mremap(r.map, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 	if (moved == MAP_FAILED)
 		return -1;
-	r.map = moved;
+	r.moved_map = moved;
 	return 0;
 }
 
