@@ -5,6 +5,7 @@
 #include <linux/mlos.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
@@ -64,6 +65,10 @@ Result<MlosDevice> MlosDevice::Open(const std::filesystem::path& path) {
   MlosDevice device;
   device.fd_ = Descriptor(open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (!device.fd_.valid()) return ErrnoStatus(errno, "open", path);
+  struct stat node{};
+  if (fstat(device.fd_.get(), &node) != 0) return ErrnoStatus(errno, "look at", path);
+  device.path_ = path;
+  device.node_ = node.st_rdev;
   mlos_version version{};
   MLOS_RETURN_IF_ERROR(Call(device.fd_, MLOS_IOC_VERSION, "ask the version of the kernel module", &version));
   if (version.abi_major != MLOS_ABI_MAJOR) {
@@ -143,7 +148,7 @@ Result<MlosDevice::Started> MlosDevice::Start(const StartOptions& options) const
   a.priority = options.priority;
   a.threads = options.threads;
   a.deadline_ns = static_cast<uint64_t>(options.deadline_ns);
-  a.flags = options.boost ? MLOS_INFERENCE_BOOST : 0;
+  a.flags = (options.boost ? MLOS_INFERENCE_BOOST : 0) | (options.wait ? 0 : MLOS_INFERENCE_NOWAIT);
   static_assert(sizeof(int) == sizeof(int32_t));
   a.tids = options.tids.empty() ? 0 : reinterpret_cast<uintptr_t>(options.tids.data());
   a.n_tids = static_cast<uint32_t>(options.tids.size());
@@ -151,13 +156,23 @@ Result<MlosDevice::Started> MlosDevice::Start(const StartOptions& options) const
   return Started{.id = a.inference_id, .granted = a.state == MLOS_INFERENCE_GRANTED};
 }
 
-Status MlosDevice::WaitGranted(uint64_t inference) const {
+Result<MlosDevice::Grant> MlosDevice::WaitGranted(uint64_t inference, int64_t until_ns) const {
   mlos_inference_wait a{};
   a.inference_id = inference;
-  MLOS_RETURN_IF_ERROR(Call(fd_, MLOS_IOC_INFERENCE_WAIT, "wait for a slot", &a));
-  if (a.state == MLOS_INFERENCE_EXPIRED)
-    return DeadlineExceeded("the deadline passed before a slot was free");
-  return OkStatus();
+  a.timeout_ns = static_cast<uint64_t>(until_ns);
+  const Status waited = Call(fd_, MLOS_IOC_INFERENCE_WAIT, "wait for a slot", &a);
+  if (waited.code() == Code::kDeadlineExceeded) return Grant::kNotYet;
+  MLOS_RETURN_IF_ERROR(waited);
+  return a.state == MLOS_INFERENCE_EXPIRED ? Grant::kExpired : Grant::kGranted;
+}
+
+Status MlosDevice::Probe() const {
+  struct stat node{};
+  if (stat(path_.c_str(), &node) != 0) return ErrnoStatus(errno, "look at", path_);
+  if (!S_ISCHR(node.st_mode) || node.st_rdev != node_)
+    return NotFound("'" + path_.string() + "' is another device now");
+  mlos_version version{};
+  return Call(fd_, MLOS_IOC_VERSION, "ask the kernel module", &version);
 }
 
 Result<int64_t> MlosDevice::Done(uint64_t inference, bool learn) const {

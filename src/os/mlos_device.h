@@ -64,6 +64,7 @@ class MlosDevice {
     int64_t deadline_ns = 0;    // CLOCK_MONOTONIC; 0 = none
     std::span<const int> tids;  // to raise; empty = the calling thread; at most 64
     bool boost = false;
+    bool wait = true;  // false: kResourceExhausted rather than a place in the queue
   };
   struct Latency {
     uint64_t p50_ns = 0, p90_ns = 0, p99_ns = 0, samples = 0;
@@ -87,14 +88,23 @@ class MlosDevice {
     bool granted = false;
   };
   Result<Started> Start(const StartOptions& options) const;
-  // Blocks until granted. kDeadlineExceeded when the deadline passed in the queue; the inference is gone then.
-  Status WaitGranted(uint64_t inference) const;
+  enum class Grant {
+    kGranted,
+    kExpired,  // its deadline passed in the queue; the inference is gone
+    kNotYet,   // until_ns has come
+  };
+  // Blocks until then at most; CLOCK_MONOTONIC, 0 = no limit.
+  Result<Grant> WaitGranted(uint64_t inference, int64_t until_ns = 0) const;
   // The time since the grant, in nanoseconds.
   Result<int64_t> Done(uint64_t inference, bool learn) const;
   Result<Latency> ModelLatency(uint64_t model) const;
+  // OK while the module answers and its device node is where it was.
+  Status Probe() const;
 
  private:
   Descriptor fd_;
+  std::filesystem::path path_;
+  uint64_t node_ = 0;  // st_rdev of path_
   Facts facts_;
 };
 

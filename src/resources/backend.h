@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -59,6 +60,10 @@ struct ExecutionOptions {
   uint32_t threads = 1;
   // Threads that execute, of this process; empty = the calling one. REALTIME and HIGH raise them until the end.
   std::vector<int> tids;
+  bool boost = true;
+  bool wait = true;  // false: kResourceExhausted rather than waiting for a slot
+  std::function<bool()>
+      stop;  // looked at now and then while it waits; true gives up with kCancelled. May be empty
 };
 
 // An execution under way. Ends, and threads are as they were, when it is destroyed.
@@ -86,13 +91,17 @@ struct BackendStats {
   uint64_t boost_refused = 0;  // wanted, and the right was missing
 };
 
-// Thread-safe. Buffers and executions must end before it does.
+// Thread-safe. Buffers and executions must end before it does, unless failover_backend.h says otherwise.
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual RuntimeMode mode() const = 0;
   // Why not a higher mode, for people; empty in kKernelFull.
-  virtual const std::string& why() const = 0;
+  virtual std::string why() const = 0;
+  // CPU threads that executions of all processes get at a time; 0: nothing is scheduled, and Begin need not be called.
+  virtual uint32_t slots() const { return 0; }
+  // Whether what it stands on still works, else why not. To be called now and then.
+  virtual Status Probe() { return OkStatus(); }
 
   // kInvalidArgument, kNotFound (backing file), kResourceExhausted.
   virtual Result<std::unique_ptr<TensorBuffer>> Allocate(const BufferOptions& options) = 0;
@@ -100,7 +109,8 @@ class Backend {
   virtual Result<uint64_t> RegisterModel(const std::string& name) = 0;
   // kFailedPrecondition while an execution of it is under way.
   virtual Status UnregisterModel(uint64_t model) = 0;
-  // Blocks while slots are taken (kernel module), by class, then deadline. kDeadlineExceeded when that passes first.
+  // Blocks while slots are taken (kernel module), by class, then deadline. kDeadlineExceeded when that passes first. The module
+  // raises threads of this process only.
   virtual Result<std::unique_ptr<Execution>> Begin(const ExecutionOptions& options) = 0;
   virtual Result<LatencySummary> Latency(uint64_t model) = 0;
   virtual BackendStats stats() const = 0;
@@ -110,7 +120,9 @@ std::unique_ptr<Backend> MakeUserspaceBackend(std::string why = "");
 // kNotFound or kPermissionDenied without a usable module.
 Result<std::unique_ptr<Backend>> OpenKernelBackend(const std::filesystem::path& device);
 
-// The kernel module when it can be used, else plain Linux; never fails. why() tells.
-std::unique_ptr<Backend> OpenBackend(const std::filesystem::path& device = "/dev/mlos-ml");
+// The kernel module when it can be used, until it is gone, and plain Linux else; never fails. why() tells. `lost` is called once, with
+// the reason, when the module goes.
+std::unique_ptr<Backend> OpenBackend(const std::filesystem::path& device = "/dev/mlos-ml",
+                                     std::function<void(const std::string& why)> lost = {});
 
 }  // namespace mlos::resources

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <utility>
 
+#include "base/clock.h"
 #include "os/file.h"
 #include "os/mlos_device.h"
 #include "os/thread_priority.h"
@@ -11,6 +12,8 @@
 
 namespace mlos::resources {
 namespace {
+
+constexpr int64_t kLookNs = 50'000'000;
 
 struct Counters {
   std::atomic<uint64_t> buffers{0}, buffer_bytes{0}, executions{0}, boosted{0};
@@ -87,7 +90,9 @@ class KernelBackend final : public Backend {
     if (!f.scheduler) return RuntimeMode::kKernelBasic;
     return f.accelerators ? RuntimeMode::kKernelFull : RuntimeMode::kKernelSched;
   }
-  const std::string& why() const override { return why_; }
+  std::string why() const override { return why_; }
+  uint32_t slots() const override { return device_.facts().scheduler ? device_.facts().slots : 0; }
+  Status Probe() override { return device_.Probe(); }
 
   Result<std::unique_ptr<TensorBuffer>> Allocate(const BufferOptions& options) override {
     if (!device_.facts().tensors) return userspace_->Allocate(options);
@@ -130,7 +135,8 @@ class KernelBackend final : public Backend {
   Result<std::unique_ptr<Execution>> Begin(const ExecutionOptions& options) override {
     if (!device_.facts().scheduler) return userspace_->Begin(options);
     if (options.threads == 0) return InvalidArgument("an execution with 0 threads");
-    const bool boost = options.execution_class <= ExecutionClass::kHigh && device_.facts().boost;
+    const bool boost =
+        options.boost && options.execution_class <= ExecutionClass::kHigh && device_.facts().boost;
     MLOS_ASSIGN_OR_RETURN(
         const os::MlosDevice::Started started,
         device_.Start({.model = options.model,
@@ -139,8 +145,9 @@ class KernelBackend final : public Backend {
                        .threads = std::min(options.threads, device_.facts().slots),
                        .deadline_ns = options.deadline_ns,
                        .tids = boost ? std::span<const int>(options.tids) : std::span<const int>(),
-                       .boost = boost}));
-    if (!started.granted) MLOS_RETURN_IF_ERROR(device_.WaitGranted(started.id));
+                       .boost = boost,
+                       .wait = options.wait}));
+    if (!started.granted) MLOS_RETURN_IF_ERROR(AwaitGrant(started.id, options));
     return std::unique_ptr<Execution>(
         new KernelExecution(device_, &counters_, started.id, boost && IsRaised(options)));
   }
@@ -164,6 +171,20 @@ class KernelBackend final : public Backend {
   }
 
  private:
+  // In steps, so that one who has gone away does not wait to the end.
+  Status AwaitGrant(uint64_t id, const ExecutionOptions& options) {
+    while (true) {
+      const int64_t until_ns = options.stop ? Clock::Real().MonotonicNs() + kLookNs : 0;
+      MLOS_ASSIGN_OR_RETURN(const os::MlosDevice::Grant grant, device_.WaitGranted(id, until_ns));
+      if (grant == os::MlosDevice::Grant::kGranted) return OkStatus();
+      if (grant == os::MlosDevice::Grant::kExpired)
+        return DeadlineExceeded("the deadline passed before a slot was free");
+      if (!options.stop || !options.stop()) continue;
+      (void)device_.Done(id, false);  // takes it out of the queue
+      return Cancelled("given up while it waited for a slot");
+    }
+  }
+
   // The kernel raises no more threads than leave a CPU for input and output.
   static bool IsRaised(const ExecutionOptions& options) {
     const Result<os::ThreadPriority> now =

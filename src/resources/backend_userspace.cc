@@ -132,7 +132,7 @@ class UserspaceBackend final : public Backend {
   explicit UserspaceBackend(std::string why) : why_(std::move(why)) {}
 
   RuntimeMode mode() const override { return RuntimeMode::kUserspace; }
-  const std::string& why() const override { return why_; }
+  std::string why() const override { return why_; }
 
   Result<std::unique_ptr<TensorBuffer>> Allocate(const BufferOptions& options) override {
     if (options.size_bytes == 0) return InvalidArgument("a buffer of 0 bytes");
@@ -179,7 +179,7 @@ class UserspaceBackend final : public Backend {
       ++it->second.active;
     }
     ThreadBoost boost;
-    if (options.execution_class <= ExecutionClass::kHigh) {
+    if (options.boost && options.execution_class <= ExecutionClass::kHigh) {
       ThreadBoost raised(BoostMode::kRealtime,
                          options.tids.empty() ? std::vector<int>{os::ThisThread()} : options.tids);
       counters_.boosted += !raised.how().empty();
