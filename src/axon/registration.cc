@@ -69,7 +69,8 @@ std::vector<Served> ServedParts(const package::InstalledPackage& package) {
 }
 
 Result<client::ModelInfo> RegisterPart(const client::CoreClient& core,
-                                       const package::InstalledPackage& package, const Served& part) {
+                                       const package::InstalledPackage& package, const Served& part,
+                                       const package::ServingSpec& serving) {
   client::RegisterModel model;
   model.model_id = part.id;
   model.name = package.manifest.name;
@@ -78,6 +79,12 @@ Result<client::ModelInfo> RegisterPart(const client::CoreClient& core,
   model.path = part.path;
   model.description = package.manifest.description;
   model.manifest_path = (package.dir / "manifest.yaml").string();
+  // A graph that is served by its file's path is served without a look at the manifest.
+  const package::ServingSpec said = package.manifest.serving.value_or(package::ServingSpec());
+  const bool add = part.type != "single";
+  model.isolation = add && serving.isolation.empty() ? said.isolation : serving.isolation;
+  model.batching = add && serving.batching.empty() ? said.batching : serving.batching;
+  model.max_batch = add && serving.max_batch == 0 ? said.max_batch : serving.max_batch;
   return core.Register(model);
 }
 

@@ -19,9 +19,10 @@ struct Served {
 };
 std::vector<Served> ServedParts(const package::InstalledPackage& package);
 
-// mlos-core loads the part, or answers why not.
+// mlos-core loads the part, or answers why not. `serving` goes before what the manifest says.
 Result<client::ModelInfo> RegisterPart(const client::CoreClient& core,
-                                       const package::InstalledPackage& package, const Served& part);
+                                       const package::InstalledPackage& package, const Served& part,
+                                       const package::ServingSpec& serving = {});
 // The same for a package whose model is one file; kUnimplemented for one of several graphs, naming them.
 Result<client::ModelInfo> RegisterPackage(const client::CoreClient& core,
                                           const package::InstalledPackage& package);

@@ -307,6 +307,9 @@ Result<ModelInfo> CoreClient::Register(const RegisterModel& model) const {
        {"description", &model.description},
        {"manifest_path", &model.manifest_path}}};
   for (const auto& [key, value] : fields) json.Key(key).String(*value);
+  if (!model.isolation.empty()) json.Key("isolation").String(model.isolation);
+  if (!model.batching.empty()) json.Key("batching").String(model.batching);
+  if (model.max_batch != 0) json.Key("max_batch").Uint(model.max_batch);
   json.EndObject();
   MLOS_ASSIGN_OR_RETURN(const std::string body, Ask("POST", "/models/register", json.str()));
   dom::parser parser;

@@ -29,6 +29,10 @@ struct RegisterModel {
   std::string path;
   std::string description;
   std::string manifest_path;
+  // Left out of the request when empty or 0: what the manifest says holds.
+  std::string isolation = {};  // "process", "unsafe-process", "none"
+  std::string batching = {};   // "auto", "on", "off"
+  uint32_t max_batch = 0;      // rows
 };
 
 // What mlos-core says about a model; "" and 0 for what it left out.

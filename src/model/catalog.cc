@@ -8,7 +8,7 @@
 namespace mlos::model {
 namespace {
 
-constexpr int kSchemaVersion = 3;
+constexpr int kSchemaVersion = 4;
 // "mlOS" in ASCII: tells our file from any other SQLite database.
 constexpr int kApplicationId = 0x6D6C4F53;
 
@@ -51,7 +51,8 @@ class SqliteCatalog final : public Catalog {
                         "COMMIT"));
     }
     if (tables == 0 || version == 1) MLOS_RETURN_IF_ERROR(MigrateFrom1Locked());
-    return tables == 0 || version < 3 ? MigrateFrom2Locked() : OkStatus();
+    if (tables == 0 || version < 3) MLOS_RETURN_IF_ERROR(MigrateFrom2Locked());
+    return tables == 0 || version < 4 ? MigrateFrom3Locked() : OkStatus();
   }
 
   Status MigrateFrom1Locked() MLOS_REQUIRES(mu_) {
@@ -72,11 +73,20 @@ class SqliteCatalog final : public Catalog {
         "COMMIT");
   }
 
+  Status MigrateFrom3Locked() MLOS_REQUIRES(mu_) {
+    return ExecuteLocked(
+        "BEGIN IMMEDIATE;"
+        "ALTER TABLE model ADD COLUMN batching TEXT NOT NULL DEFAULT '';"
+        "ALTER TABLE model ADD COLUMN max_batch INTEGER NOT NULL DEFAULT 0;"
+        "PRAGMA user_version = 4;"
+        "COMMIT");
+  }
+
   Status Put(const Registration& r) override {
     MutexLock lock(mu_);
     MLOS_ASSIGN_OR_RETURN(
         const Statement s,
-        CompileLocked("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+        CompileLocked("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
     const std::string* texts[] = {&r.id,        &r.path,       &r.plugin_id, &r.execution_format,
                                   &r.framework, &r.description};
     int column = 1;
@@ -89,6 +99,9 @@ class SqliteCatalog final : public Catalog {
     sqlite3_bind_int(s.get(), ++column, r.pinned ? 1 : 0);
     sqlite3_bind_text(s.get(), ++column, r.isolation.data(), static_cast<int>(r.isolation.size()),
                       SQLITE_STATIC);
+    sqlite3_bind_text(s.get(), ++column, r.batching.data(), static_cast<int>(r.batching.size()),
+                      SQLITE_STATIC);
+    sqlite3_bind_int64(s.get(), ++column, r.max_batch);
     return StepToEndLocked(s.get());
   }
 
@@ -104,7 +117,8 @@ class SqliteCatalog final : public Catalog {
     MLOS_ASSIGN_OR_RETURN(
         const Statement s,
         CompileLocked("SELECT id, path, plugin_id, execution_format, framework, description,"
-                      " registered_unix_ns, keep_alive_ns, pinned, isolation FROM model ORDER BY id"));
+                      " registered_unix_ns, keep_alive_ns, pinned, isolation, batching, max_batch FROM model "
+                      "ORDER BY id"));
     std::vector<Registration> rows;
     int code = SQLITE_ROW;
     while ((code = sqlite3_step(s.get())) == SQLITE_ROW) {
@@ -116,7 +130,9 @@ class SqliteCatalog final : public Catalog {
                       .description = Text(s.get(), 5),
                       .registered_unix_ns = sqlite3_column_int64(s.get(), 6),
                       .pinned = sqlite3_column_int(s.get(), 8) != 0,
-                      .isolation = Text(s.get(), 9)});
+                      .isolation = Text(s.get(), 9),
+                      .batching = Text(s.get(), 10),
+                      .max_batch = static_cast<uint32_t>(sqlite3_column_int64(s.get(), 11))});
       if (sqlite3_column_type(s.get(), 7) != SQLITE_NULL)
         rows.back().keep_alive_ns = sqlite3_column_int64(s.get(), 7);
     }

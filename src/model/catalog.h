@@ -24,8 +24,11 @@ struct Registration {
   int64_t registered_unix_ns = 0;
   // How long it stays loaded without requests; negative = for ever; unset = the server's default.
   std::optional<int64_t> keep_alive_ns;
-  bool pinned = false;    // never unloaded to make room, nor under memory pressure
-  std::string isolation;  // "process", "none"; empty = the server's default
+  bool pinned = false;  // never unloaded to make room, nor under memory pressure
+  // As in package::ServingSpec; empty and 0: what the package's manifest says, else the server's default.
+  std::string isolation;
+  std::string batching;
+  uint32_t max_batch = 0;
 };
 
 // Thread-safe.

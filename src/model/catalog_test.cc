@@ -96,6 +96,8 @@ TEST(CatalogTest, ARegistryOfTheFirstVersionIsTakenOver) {
     EXPECT_FALSE((*rows)[0].keep_alive_ns.has_value());
     EXPECT_FALSE((*rows)[0].pinned);
     EXPECT_EQ((*rows)[0].isolation, "");
+    EXPECT_EQ((*rows)[0].batching, "");
+    EXPECT_EQ((*rows)[0].max_batch, 0U);
   }
 }
 
@@ -106,10 +108,14 @@ TEST(CatalogTest, PutReplacesAndRemoveForgets) {
   Registration changed = Row("x/y@1");
   changed.path = "/elsewhere";
   changed.isolation = "none";
+  changed.batching = "on";
+  changed.max_batch = 8;
   ASSERT_TRUE((*catalog)->Put(changed).ok());
   ASSERT_EQ((*catalog)->List()->size(), 1u);
   EXPECT_EQ((*(*catalog)->List())[0].path, "/elsewhere");
   EXPECT_EQ((*(*catalog)->List())[0].isolation, "none");
+  EXPECT_EQ((*(*catalog)->List())[0].batching, "on");
+  EXPECT_EQ((*(*catalog)->List())[0].max_batch, 8U);
   ASSERT_TRUE((*catalog)->Remove("x/y@1").ok());
   ASSERT_TRUE((*catalog)->Remove("x/y@1").ok());
   EXPECT_TRUE((*catalog)->List()->empty());

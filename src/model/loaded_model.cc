@@ -45,6 +45,7 @@ Result<ModelFiles> FromPackage(const fs::path& dir) {
                    .version = m.revision.empty() ? m.version : m.revision,
                    .framework = m.framework_name,
                    .description = m.description};
+  if (m.serving) files.serving = *m.serving;
   if (m.text) {
     files.text = {.tokenizer_file = dir / m.text->tokenizer,
                   .max_length = m.text->max_length,
@@ -148,10 +149,32 @@ std::vector<resources::SharedBytes> MappedFiles(const ModelFiles& files, bool is
   return out;
 }
 
-plugin::Isolation IsolationOf(const Registration& registration) {
-  if (registration.isolation.empty()) return plugin::Isolation::kDefault;
-  if (registration.isolation == "unsafe-process") return plugin::Isolation::kUnsafeProcess;
-  return registration.isolation == "none" ? plugin::Isolation::kNone : plugin::Isolation::kProcess;
+plugin::Isolation IsolationOf(const std::string& name) {
+  if (name.empty()) return plugin::Isolation::kDefault;
+  if (name == "unsafe-process") return plugin::Isolation::kUnsafeProcess;
+  return name == "none" ? plugin::Isolation::kNone : plugin::Isolation::kProcess;
+}
+
+package::ServingSpec ServingOf(const Registration& registration, const ModelFiles& files) {
+  package::ServingSpec out = files.serving;
+  if (!registration.isolation.empty()) out.isolation = registration.isolation;
+  if (!registration.batching.empty()) out.batching = registration.batching;
+  if (registration.max_batch != 0) out.max_batch = registration.max_batch;
+  return out;
+}
+
+// With batching "on" dimension 0 of everything is the batch, whatever the model file says of it.
+Status ApplyBatching(const package::ServingSpec& serving, ModelInterface* interface) {
+  if (serving.batching != "on" || !interface->executes) return OkStatus();
+  for (const auto* tensors : {&interface->inputs, &interface->outputs}) {
+    for (const TensorSpec& tensor : *tensors) {
+      if (!tensor.shape.empty() && tensor.shape[0] < 0) continue;
+      return InvalidArgument("batching is 'on', but '" + tensor.name + "' is " + SpecToString(tensor) +
+                             ": its first dimension must be free; leave batching at 'auto'");
+    }
+  }
+  interface->batch_dimension = 0;
+  return OkStatus();
 }
 
 }  // namespace
@@ -159,6 +182,10 @@ plugin::Isolation IsolationOf(const Registration& registration) {
 std::vector<resources::SharedBytes> SharedOf(const PreparedLoad& prepared, uint64_t mapped_bytes) {
   std::error_code error;
   return MappedFiles(prepared.files, fs::is_directory(prepared.registration.path, error), mapped_bytes);
+}
+
+Status CheckServing(const Registration& registration) {
+  return package::CheckServing({registration.isolation, registration.batching, registration.max_batch});
 }
 
 Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::PluginRegistry& plugins,
@@ -170,10 +197,11 @@ Result<PreparedLoad> PrepareLoad(const Registration& registration, plugin::Plugi
   } else {
     out.plugin_id = registration.plugin_id;
   }
+  out.serving = ServingOf(registration, out.files);
   out.options = {.package_dir = out.files.package_dir,
                  .model_path = out.files.model_path,
                  .format = out.files.format,
-                 .isolation = IsolationOf(registration)};
+                 .isolation = IsolationOf(out.serving.isolation)};
   MLOS_ASSIGN_OR_RETURN(out.estimate,
                         estimates.Get(plugins, out.plugin_id, out.options, &out.estimate_is_fresh));
   const auto private_bytes = CheckedAdd(out.estimate.private_bytes, out.estimate.per_call_bytes);
@@ -201,9 +229,14 @@ Result<std::unique_ptr<LoadedModel>> LoadPrepared(const PreparedLoad& prepared,
   model->text_output = files.text_output;
   model->plugin_id = prepared.plugin_id;
   model->estimate = prepared.estimate;
+  model->batching = prepared.serving.batching.empty() ? "auto" : prepared.serving.batching;
+  model->max_batch = model->batching == "off" ? 1 : prepared.serving.max_batch;
   model->lease = std::move(lease);
   MLOS_ASSIGN_OR_RETURN(model->instance, plugins.Load(model->plugin_id, prepared.options));
+  model->isolation = prepared.serving.isolation;
+  if (model->isolation.empty()) model->isolation = model->instance->stats().pid != 0 ? "process" : "none";
   auto interface = std::make_shared<ModelInterface>(model->instance->interface());
+  MLOS_RETURN_IF_ERROR(ApplyBatching(prepared.serving, interface.get()));
   if (!files.text.tokenizer_file.empty()) {
     MLOS_ASSIGN_OR_RETURN(model->text, preprocess::TextPipeline::Load(files.text));
     interface->accepts_text = true;

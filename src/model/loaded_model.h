@@ -11,6 +11,7 @@
 #include "infer/model_interface.h"
 #include "model/catalog.h"
 #include "model/estimate_cache.h"
+#include "package/manifest.h"
 #include "plugin/instance.h"
 #include "preprocess/text_pipeline.h"
 #include "resources/memory_broker.h"
@@ -33,6 +34,10 @@ struct LoadedModel {
   std::string text_output;                         // output put first when text was sent; may be empty
   bool pools_text = false;                         // TextPipeline::PostProcess needs the encoded inputs
   int64_t load_ns = 0;
+  // In force.
+  std::string isolation;      // "process", "unsafe-process", "none"
+  std::string batching;       // "auto", "on", "off"
+  uint32_t max_batch = 0;     // rows; 0 = the server's limit
   plugin::Estimate estimate;  // what the plugin said before it loaded
 
   // Written by the registry and by the handles it gives out.
@@ -67,11 +72,15 @@ struct ModelFiles {
   std::string description;
   preprocess::TextOptions text;  // tokenizer_file empty: none
   std::string text_output;
+  package::ServingSpec serving;  // of the manifest
 };
 
 // Reads the manifest when there is one, else tells the format from the file's bytes. kNotFound, kDataLoss or
 // kUnimplemented say what is there and what was expected.
 Result<ModelFiles> ResolveModelFiles(const Registration& registration);
+
+// kInvalidArgument that names the switch that has no such value.
+Status CheckServing(const Registration& registration);
 
 // All that is known before a model is loaded.
 struct PreparedLoad {
@@ -79,6 +88,7 @@ struct PreparedLoad {
   ModelFiles files;
   std::string plugin_id;
   plugin::LoadOptions options;
+  package::ServingSpec serving;  // the registration's before the manifest's
   plugin::Estimate estimate;
   bool estimate_is_fresh = true;  // asked for this load, not remembered
   resources::Demand demand;

@@ -21,6 +21,9 @@ constexpr size_t kMaxRank = 32;
 // Sizes that a signed 64-bit file offset holds.
 constexpr uint64_t kMaxFileBytes = uint64_t{1} << 62;
 
+constexpr std::array<std::string_view, 3> kIsolations = {"process", "unsafe-process", "none"};
+constexpr std::array<std::string_view, 3> kBatchings = {"auto", "on", "off"};
+
 enum class Need { kRequired, kOptional };
 
 // A node and where it is, for messages: "spec.format.files[0]".
@@ -202,6 +205,7 @@ class ManifestParser {
     out_.outputs = Tensors(io, "outputs");
     Text(in_.Map(at, "text", Need::kOptional));
     Image(in_.Map(at, "image", Need::kOptional));
+    Serving(in_.Map(at, "serving", Need::kOptional));
     ConversionOf(in_.Map(at, "conversion", Need::kOptional));
     RequirementsOf(in_.Map(at, "requirements", Need::kOptional));
   }
@@ -324,6 +328,16 @@ class ManifestParser {
     out_.text = std::move(text);
   }
 
+  void Serving(const At& at) {
+    if (at.node == nullptr) return;
+    ServingSpec serving;
+    serving.isolation = in_.OneOf(at, "isolation", kIsolations, "");
+    serving.batching = in_.OneOf(at, "batching", kBatchings, "");
+    if (const At max = in_.Child(at, "max_batch", Need::kOptional); max.node != nullptr)
+      serving.max_batch = in_.Number<uint32_t>(max, 0, kMaxServingBatch);
+    out_.serving = std::move(serving);
+  }
+
   void Image(const At& at) {
     if (at.node == nullptr || !in_.ok()) return;
     static constexpr std::array<std::string_view, 4> kResizes = {"", "exact", "shortest_edge", "number"};
@@ -406,6 +420,27 @@ class ManifestParser {
 };
 
 }  // namespace
+
+namespace {
+
+template <size_t N>
+Status WantOneOf(const std::string& key, const std::string& text,
+                 const std::array<std::string_view, N>& allowed) {
+  if (text.empty() || std::ranges::find(allowed, text) != allowed.end()) return OkStatus();
+  std::string list;
+  for (const std::string_view word : allowed) list += (list.empty() ? "" : ", ") + std::string(word);
+  return InvalidArgument(key + " '" + Printable(text) + "' is unknown, wanted one of: " + list);
+}
+
+}  // namespace
+
+Status CheckServing(const ServingSpec& serving) {
+  MLOS_RETURN_IF_ERROR(WantOneOf("isolation", serving.isolation, kIsolations));
+  MLOS_RETURN_IF_ERROR(WantOneOf("batching", serving.batching, kBatchings));
+  if (serving.max_batch <= kMaxServingBatch) return OkStatus();
+  return InvalidArgument("max_batch " + std::to_string(serving.max_batch) + ": wanted at most " +
+                         std::to_string(kMaxServingBatch) + " rows");
+}
 
 Result<Manifest> ParseManifest(std::string_view yaml) {
   MLOS_ASSIGN_OR_RETURN(const YamlNode document, ParseYaml(yaml));

@@ -60,6 +60,18 @@ struct ImageSpec {
   bool operator==(const ImageSpec&) const = default;
 };
 
+// How the model is served (spec.serving). What a registration says goes before it.
+struct ServingSpec {
+  std::string isolation;   // "", "process", "unsafe-process", "none"
+  std::string batching;    // "", "auto", "on", "off"
+  uint32_t max_batch = 0;  // rows; 0 = the server's limit
+
+  bool operator==(const ServingSpec&) const = default;
+};
+// kInvalidArgument that names the key and what it takes.
+Status CheckServing(const ServingSpec& serving);
+inline constexpr uint32_t kMaxServingBatch = 65536;
+
 // How the executed file was made from the source files (spec.conversion).
 struct Conversion {
   std::string converter;  // "mlos-native"
@@ -110,6 +122,7 @@ struct Manifest {
   std::vector<TensorSpec> outputs;
   std::optional<TextSpec> text;
   std::optional<ImageSpec> image;
+  std::optional<ServingSpec> serving;
   std::optional<Conversion> conversion;
   Requirements requirements;
   // distribution

@@ -222,6 +222,15 @@ void WriteImage(Writer& w, const ImageSpec& image) {
   w.Close();
 }
 
+void WriteServing(Writer& w, const ServingSpec& serving) {
+  if (serving == ServingSpec()) return w.Raw("serving", "{}");
+  w.Open("serving");
+  w.TextIfAny("isolation", serving.isolation);
+  w.TextIfAny("batching", serving.batching);
+  if (serving.max_batch != 0) w.Raw("max_batch", std::to_string(serving.max_batch));
+  w.Close();
+}
+
 void WriteConversion(Writer& w, const Conversion& conversion) {
   w.Open("conversion");
   w.Text("converter", conversion.converter);
@@ -270,6 +279,7 @@ void WriteSpec(Writer& w, const Manifest& m) {
   w.Close();
   if (m.text) WriteText(w, *m.text);
   if (m.image) WriteImage(w, *m.image);
+  if (m.serving) WriteServing(w, *m.serving);
   if (m.conversion) WriteConversion(w, *m.conversion);
   WriteRequirements(w, m.requirements);
   w.Close();

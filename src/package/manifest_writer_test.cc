@@ -40,6 +40,10 @@ class Generator {
                           "bicubic",       {1 + Below(9)}, Real(),  {-Real()},
                           {Real(), Real()}};
     }
+    if (Below(2) == 0) {
+      m.serving = ServingSpec{Below(2) == 0 ? "" : "none", Below(2) == 0 ? "" : "on",
+                              static_cast<uint32_t>(Below(3))};
+    }
     if (Below(2) == 0) m.conversion = Conversion{"mlos-native", Text(), Text(), Text(), m.files, Sha()};
     if (m.conversion && Below(2) == 0) {
       m.conversion->verified = true;

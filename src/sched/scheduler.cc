@@ -314,6 +314,11 @@ Scheduler::Queue::iterator Scheduler::MostUrgentOnTime(Queue::iterator first, in
   return first;
 }
 
+uint32_t Scheduler::MostRows(const TaskInfo& task) const {
+  if (task.group == 0) return 1;
+  return task.max_rows == 0 ? options_.max_batch_rows : std::min(task.max_rows, options_.max_batch_rows);
+}
+
 Plan Scheduler::PlanFor(const TaskInfo& task, std::span<const Candidate> candidates, size_t others,
                         int64_t others_slack_ns) const {
   return ChoosePlan({.profile = task.profile,
@@ -324,7 +329,7 @@ Plan Scheduler::PlanFor(const TaskInfo& task, std::span<const Candidate> candida
                      .free_slots = options_.slots - busy_,
                      .total_slots = options_.slots,
                      .others_slack_ns = others_slack_ns,
-                     .max_rows = task.group != 0 ? options_.max_batch_rows : 1,
+                     .max_rows = MostRows(task),
                      .may_thread = options_.plan_threads});
 }
 
@@ -346,7 +351,7 @@ void Scheduler::StartChosen(Queue::iterator it, int64_t now_ns, Decision* out) {
   std::vector<Queue::iterator> members{it};
   std::vector<Candidate> candidates;
   size_t group_size = 1;
-  if (it->second.task.group != 0 && options_.max_batch_rows > 1) {
+  if (MostRows(it->second.task) > 1) {
     const std::set<Key>& group = groups_.find(it->second.task.group)->second;
     group_size = group.size();
     for (const Key& key : group) {

@@ -147,6 +147,7 @@ class Scheduler {
   void StartExpress(int64_t now_ns, Decision* out);
   Queue::const_iterator FindExpress(int64_t now_ns) const;
   bool FitsExpress(const Waiting& waiting, int64_t now_ns) const;
+  uint32_t MostRows(const TaskInfo& task) const;
   Plan PlanFor(const TaskInfo& task, std::span<const Candidate> candidates, size_t others,
                int64_t others_slack_ns) const;
   int64_t OthersSlackNs(const Waiting& chosen, int64_t now_ns) const;

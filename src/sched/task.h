@@ -25,6 +25,7 @@ struct TaskInfo {
   RunSize size;
   // Tasks of one group, other than 0, may run together as one execution.
   uint64_t group = 0;
+  uint32_t max_rows = 0;  // of an execution that it shares; 0 = the scheduler's limit
   // What is known of the model's speed; outlives the task. Null: predicted_ns holds for one thread and all others.
   ExecutionProfile* profile = nullptr;
   int64_t predicted_ns = 0;  // without a profile; 0 = not known
