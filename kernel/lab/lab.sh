@@ -154,14 +154,32 @@ lab_build_programs() {
   "${cc[@]}" kernel/samples/mlos/infer.c -o "$LAB_OUT/bin/infer" || lab_die "the sample does not compile"
 }
 
+# What the programs load, at the same paths.
+lab_add_libraries() {
+  local root=$1 lib
+  shift
+  ldd "$@" | grep -o '/[^ ]* (' | tr -d ' (' | sort -u | while read -r lib; do
+    mkdir -p "$root$(dirname "$lib")"
+    cp -L "$lib" "$root$lib"
+  done
+}
+
+# mlos-core, its worker and the echo plugin, and the test that runs them on the module.
+lab_add_core() {
+  local root=$1 bin=build/release/bin
+  mkdir -p "$root/core/bin/plugins"
+  cp "$bin/mlos-core" "$bin/mlos-worker" "$root/core/bin/"
+  cp "$bin/plugins/libmlos_echo.so" "$root/core/bin/plugins/"
+  strip "$root"/core/bin/mlos-* 2>/dev/null || true
+  lab_add_libraries "$root" "$bin/mlos-core" "$bin/mlos-worker" "$bin/plugins/libmlos_echo.so"
+  cp kernel/lab/core_test "$root/tests/core_test"
+}
+
 # The conformance suite of the backend interface, on the module this time: the program of the user-space build with its libraries.
 lab_add_backend_test() {
   local root=$1 program=build/release/tests/resources_test lib
   cp "$program" "$root/bin/backend_suite"
-  ldd "$program" | grep -o '/[^ ]*' | while read -r lib; do
-    mkdir -p "$root$(dirname "$lib")"
-    cp -L "$lib" "$root$lib"
-  done
+  lab_add_libraries "$root" "$program"
   cat >"$root/tests/backend_test" <<'TEXT'
 #!/bin/sh
 # A skipped test means that the module was not used.
@@ -193,6 +211,7 @@ lab_boot() {
   echo "$limit" >"$root/time_limit"
   for test in "$@"; do cp "$LAB_OUT/tests/$test" "$root/tests/"; done
   lab_add_backend_test "$root"
+  if [ -n "${LAB_CORE:-}" ]; then lab_add_core "$root"; fi
   (cd "$root" && find . | cpio -o -H newc --quiet) >"$LAB_OUT/$series/initrd"
   # Without five-level page tables: a KASAN kernel that is interrupted while it looks at its CPU takes good addresses for wild ones.
   timeout $((limit + 300)) qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max,la57=off -smp 4 -m "$memory" -display none -nodefaults -no-reboot \

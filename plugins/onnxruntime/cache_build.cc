@@ -54,7 +54,8 @@ class Builder {
 
   bool Begin() {
     scratch_ = cache_.MakeScratch();
-    if (scratch_.empty()) Warn(std::string("cannot write to ") + cache_.root() + ": " + std::strerror(errno));
+    if (scratch_.empty())
+      Warn(std::string("cannot write to ") + cache_.build_root() + ": " + std::strerror(errno));
     return !scratch_.empty();
   }
   const std::string& scratch() const { return scratch_; }
@@ -114,7 +115,7 @@ std::unique_ptr<Ort::Session> BuildEntry(const WeightCache& cache, const CacheKe
   }
   if (!why.empty()) entry.reset();
   if (!builder.Publish(why)) return session;
-  *cached_path = cache.root() + "/" + key.name + "/" + WeightCache::kGraph;
+  *cached_path = cache.build_root() + "/" + key.name + "/" + WeightCache::kGraph;
   return entry;
 }
 

@@ -74,8 +74,12 @@ PluginOptions ParsePluginOptions(const smi_option* options, uint32_t n_options) 
           uint64_t{1 << 20} * static_cast<uint64_t>(Number(options[i], 0, kMaxCacheMiB));
     } else if (name == "weight_cache_write") {
       out.weight_cache_write = Switch(options[i]);
+    } else if (name == "weight_cache_build_dir") {
+      out.weight_cache_build_dir = Folder(options[i]);
     } else {
-      UnknownOption(options[i], "threads, spin, weight_cache_dir, weight_cache_limit, weight_cache_write");
+      UnknownOption(options[i],
+                    "threads, spin, weight_cache_dir, weight_cache_limit, weight_cache_write, "
+                    "weight_cache_build_dir");
     }
   }
   return out;

@@ -26,6 +26,8 @@ struct PluginOptions {
   std::string weight_cache_dir;
   uint64_t weight_cache_limit_bytes = uint64_t{32} << 30;
   bool weight_cache_write = true;
+  std::string
+      weight_cache_build_dir;  // entries are made here, for the host to move in; the cache is only read then
 };
 
 // For load().

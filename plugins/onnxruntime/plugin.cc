@@ -113,7 +113,7 @@ smi_plugin::smi_plugin(const smi_host_api& host_api, const mlos_ort::PluginOptio
   spin_while_running = options.spin == mlos_ort::PluginOptions::Spin::kRun;
   if (!options.weight_cache_dir.empty()) {
     cache.emplace(options.weight_cache_dir + "/onnxruntime", options.weight_cache_limit_bytes,
-                  options.weight_cache_write, *this);
+                  options.weight_cache_write, options.weight_cache_build_dir, *this);
   }
 }
 

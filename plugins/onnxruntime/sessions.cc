@@ -36,7 +36,8 @@ bool Wants(const ModelOptions& options, const OnnxFile& file) {
 std::string WhyNotBuild(const WeightCache& cache, const OnnxFile& file) {
   const uint64_t bytes = EntryBytes(file);
   if (bytes > cache.limit_bytes()) return "the model is larger than the cache may grow";
-  if (FreeBytes(cache.root()) < bytes + 64 * kMiB) return "the disk of " + cache.root() + " is nearly full";
+  if (FreeBytes(cache.build_root()) < bytes + 64 * kMiB)
+    return "the disk of " + cache.build_root() + " is nearly full";
   return "";
 }
 
@@ -50,7 +51,7 @@ WeightSource ChooseSource(const smi_plugin& plugin, const std::string& path, con
   if (!out.key) return out;
   out.found = plugin.cache->Find(*out.key);
   if (out.found.state == WeightCache::State::kReady) out.kind = WeightSource::Kind::kCached;
-  if (out.found.state == WeightCache::State::kAbsent && plugin.cache->may_write()) {
+  if (out.found.state == WeightCache::State::kAbsent && plugin.cache->may_build()) {
     out.kind = WeightSource::Kind::kBuild;
   }
   return out;
@@ -106,11 +107,11 @@ std::unique_ptr<Ort::Session> Sessions::OpenMain(const std::string& path, const 
     lock = plugin_.cache->Lock(*source.key);
     // Another process may have made it while this one waited.
     if (lock) source.found = plugin_.cache->Find(*source.key);
-    if (!lock) Warn("cannot lock in " + plugin_.cache->root() + ": " + std::strerror(errno));
+    if (!lock) Warn("cannot lock in " + plugin_.cache->build_root() + ": " + std::strerror(errno));
   }
   if (source.found.state == WeightCache::State::kReady) {
     if (auto session = OpenEntry(source.found)) return session;
-    if (plugin_.cache->may_write()) lock = plugin_.cache->Lock(*source.key);
+    if (plugin_.cache->may_build()) lock = plugin_.cache->Lock(*source.key);
   }
   if (lock && source.found.state != WeightCache::State::kUnusable) return Build(path, file, *source.key);
   return OpenPlain(path);
@@ -176,7 +177,8 @@ Ort::Session* Sessions::Make(Further& slot, uint32_t n_threads) {
   try {
     const Ort::SessionOptions options =
         cached_ ? CachedOptions(n_threads, true) : BaseOptions(options_, n_threads, true);
-    slot.session = std::make_unique<Ort::Session>(plugin_.env, graph_.c_str(), options);
+    const std::string graph = cached_ ? plugin_.cache->Locate(graph_) : graph_;
+    slot.session = std::make_unique<Ort::Session>(plugin_.env, graph.c_str(), options);
   } catch (const Ort::Exception& e) {
     slot.failed = true;
     plugin_.Log(2, ("no session of " + std::to_string(n_threads) +

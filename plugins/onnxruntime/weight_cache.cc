@@ -26,6 +26,7 @@ constexpr auto kScratchLife = std::chrono::hours(1);
 constexpr char kRecord[] = "entry";
 constexpr char kScratchPrefix[] = "tmp-";
 constexpr char kLocks[] = "locks";
+constexpr char kUsePrefix[] = "use-";
 
 std::string Hex(uint64_t word) {
   char text[20];
@@ -88,8 +89,13 @@ struct Candidate {
 
 }  // namespace
 
-WeightCache::WeightCache(std::string root, uint64_t limit_bytes, bool may_write, const smi_plugin& plugin)
-    : root_(std::move(root)), limit_bytes_(limit_bytes), may_write_(may_write), plugin_(plugin) {}
+WeightCache::WeightCache(std::string root, uint64_t limit_bytes, bool may_write, std::string build_root,
+                         const smi_plugin& plugin)
+    : root_(std::move(root)),
+      limit_bytes_(limit_bytes),
+      may_write_(may_write && build_root.empty()),
+      build_root_(std::move(build_root)),
+      plugin_(plugin) {}
 
 std::optional<CacheKey> WeightCache::KeyOf(const std::string& model_path, const OnnxFile& model,
                                            const ModelOptions& options) const {
@@ -154,12 +160,14 @@ WeightCache::Found WeightCache::Find(const CacheKey& key) const {
   if (out.graph.empty()) return {};
   out.state = State::kReady;
   if (may_write_) Touch(record);
+  // The host marks it as used; without the file it would only be thought older than it is.
+  if (!build_root_.empty()) (void)WriteDurably(build_root_ + "/" + kUsePrefix + key.name, "");
   return out;
 }
 
 std::optional<FileLock> WeightCache::Lock(const CacheKey& key) const {
   std::error_code error;
-  const std::string folder = root_ + "/" + kLocks;
+  const std::string folder = build_root() + "/" + kLocks;
   fs::create_directories(folder, error);
   if (error) {
     errno = error.value();
@@ -170,7 +178,7 @@ std::optional<FileLock> WeightCache::Lock(const CacheKey& key) const {
 }
 
 std::string WeightCache::MakeScratch() const {
-  std::string pattern = root_ + "/" + kScratchPrefix + "XXXXXX";
+  std::string pattern = build_root() + "/" + kScratchPrefix + "XXXXXX";
   return mkdtemp(pattern.data()) == nullptr ? std::string() : pattern;
 }
 
@@ -195,13 +203,13 @@ std::optional<std::string> WeightCache::Publish(const CacheKey& key, const std::
   const std::string record = scratch + "/" + kRecord;
   if (!WriteDurably(record, FormatEntry(entry)) || !SyncFolder(scratch))
     return failed("cannot write " + record);
-  const std::string folder = root_ + "/" + key.name;
+  const std::string folder = build_root() + "/" + key.name;
   const std::string old = scratch + "-old";
   // Sessions that mapped the old files keep them.
   const bool replaced = std::rename(folder.c_str(), old.c_str()) == 0;
   if (std::rename(scratch.c_str(), folder.c_str()) != 0) return failed("cannot rename to " + folder);
   if (replaced) Discard(old);
-  if (!SyncFolder(root_)) return failed("cannot sync " + root_);
+  if (!SyncFolder(build_root())) return failed("cannot sync " + build_root());
   return std::nullopt;
 }
 
@@ -210,7 +218,13 @@ void WeightCache::Discard(const std::string& scratch) const {
   fs::remove_all(scratch, ignored);
 }
 
+std::string WeightCache::Locate(const std::string& graph) const {
+  if (build_root_.empty() || !graph.starts_with(build_root_ + "/") || StampOf(graph)) return graph;
+  return root_ + graph.substr(build_root_.size());
+}
+
 void WeightCache::Collect(const std::string& keep) const {
+  if (!build_root_.empty()) return;  // the host does
   std::vector<Candidate> entries;
   uint64_t total = 0;
   std::error_code error;

@@ -29,8 +29,11 @@ class WeightCache {
   static constexpr char kGraph[] = "model.onnx";
   static constexpr char kWeights[] = "weights.bin";
 
-  // `root` may be missing; nothing is made before it is needed. With `may_write` false entries are only read.
-  WeightCache(std::string root, uint64_t limit_bytes, bool may_write, const smi_plugin& plugin);
+  // `root` may be missing; nothing is made before it is needed. With `may_write` false entries are only read. With a
+  // `build_root` new entries are made there, whatever `may_write` says, and an entry that is used is told by an empty file
+  // "use-<name>" there: this process may not write to `root`, and its host moves them in.
+  WeightCache(std::string root, uint64_t limit_bytes, bool may_write, std::string build_root,
+              const smi_plugin& plugin);
 
   // Nothing when a file of the model cannot be looked at.
   std::optional<CacheKey> KeyOf(const std::string& model_path, const OnnxFile& model,
@@ -47,13 +50,13 @@ class WeightCache {
     uint64_t bytes = 0;
     std::string why;  // when kUnusable
   };
-  // Files that were written to since they were checked last are read as a whole. Marks the entry as used where the cache
-  // may be written.
+  // Files that were written to since they were checked last are read as a whole. Marks the entry as used, in the cache or
+  // in the build folder.
   Found Find(const CacheKey& key) const;
 
   // --- building: all of it under the entry's lock ---
 
-  bool may_write() const { return may_write_; }
+  bool may_build() const { return may_write_ || !build_root_.empty(); }
   uint64_t limit_bytes() const { return limit_bytes_; }
   // Nothing, and errno says why, when the cache cannot be written or another builder did not end in time.
   std::optional<FileLock> Lock(const CacheKey& key) const;
@@ -67,7 +70,10 @@ class WeightCache {
   // Removes what was used longest ago until the limit is kept (never `keep`), and what dead builders left.
   void Collect(const std::string& keep) const;
 
-  const std::string& root() const { return root_; }
+  // Where entries are made.
+  const std::string& build_root() const { return build_root_.empty() ? root_ : build_root_; }
+  // The graph of an entry that was made here, wherever the host has moved it since.
+  std::string Locate(const std::string& graph) const;
 
  private:
   bool IsIntact(const std::string& folder, CacheEntry* entry) const;
@@ -75,7 +81,8 @@ class WeightCache {
 
   const std::string root_;
   const uint64_t limit_bytes_;
-  const bool may_write_;
+  const bool may_write_;  // to root_
+  const std::string build_root_;
   const smi_plugin& plugin_;
 };
 

@@ -62,6 +62,16 @@ Finding CheckWorker(const element& worker) {
   return DescribeSandbox(worker, std::move(finding));
 }
 
+Finding CheckWorkerGroups(const element& groups) {
+  Finding finding{"core", "worker memory", Verdict::kOk, Text(groups, "detail"), ""};
+  bool in_force = false;
+  if (groups["in_force"].get(in_force) == simdjson::SUCCESS && in_force) return finding;
+  finding.verdict = Verdict::kWarn;
+  finding.found = "no control group for each worker: " + finding.found;
+  finding.advice = "workers are held by RLIMIT_DATA alone, which counts no shared memory (docs/security.md)";
+  return finding;
+}
+
 Finding CheckVersion(const std::string& endpoint, const element& answer, std::string_view own_version) {
   const std::string version = Text(answer, "version");
   Finding finding{"core", "mlos-core", Verdict::kOk, "version " + version + " answers at " + endpoint, ""};
@@ -111,6 +121,8 @@ Findings CheckCore(const std::string& endpoint, const Result<std::string>& healt
                             ? "name the folder of the plugins in MLOS_PLUGIN_PATH and start mlos-core again"
                             : ""});
   }
+  if (element groups; answer["worker_groups"].get(groups) == simdjson::SUCCESS)
+    findings.push_back(CheckWorkerGroups(groups));
   if (answer["workers"].get(list) == simdjson::SUCCESS) {
     for (const element worker : list) findings.push_back(CheckWorker(worker));
   }

@@ -197,6 +197,21 @@ TEST(DoctorCoreTest, AnAnswerThatIsNoDoctorIsAWarning) {
             Verdict::kWarn);
 }
 
+TEST(DoctorCoreTest, SaysWhyWorkersHaveNoControlGroups) {
+  const auto findings = [](const std::string& groups) {
+    return CheckCore("http://x", std::string(kHealth),
+                     R"({"version":"9","ready":true,"plugins":[{"id":"echo"}],"worker_groups":)" + groups +
+                         R"(,"workers":[]})",
+                     "9");
+  };
+  const Finding without =
+      Find(findings(R"({"in_force":false,"detail":"it is not delegated"})"), "worker memory");
+  EXPECT_EQ(without.verdict, Verdict::kWarn);
+  EXPECT_EQ(without.found, "no control group for each worker: it is not delegated");
+  EXPECT_EQ(Find(findings(R"({"in_force":true,"detail":"each below /x"})"), "worker memory").verdict,
+            Verdict::kOk);
+}
+
 class DoctorVerbTest : public testing::Test {
  protected:
   DoctorVerbTest() {

@@ -46,6 +46,7 @@ struct Config {
   uint64_t worker_arena_mb = 1024;
   std::string worker_sandbox = "on";  // on, off, require
   uint64_t worker_private_mb = 0;     // 0 = the memory budget
+  bool worker_groups = true;          // workers.control_groups: where the system lets it
   std::vector<std::filesystem::path> worker_read_paths;
   std::vector<std::filesystem::path> worker_device_paths;
   std::chrono::milliseconds worker_hang_timeout{10'000};

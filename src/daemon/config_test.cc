@@ -38,6 +38,7 @@ TEST(ConfigTest, ReadsEveryDocumentedKey) {
       "       keep_alive: 1h, load_timeout_ms: 9, preload: [hf/x]}\n"
       "limits: {max_body_mb: 5, request_timeout_ms: 100, drain_timeout_ms: 200}\n"
       "logging: {level: debug, file: /l}\n"
+      "workers: {control_groups: false}\n"
       "weight_cache: {enabled: false, dir: /w, limit_mb: 9}\n"
       "security: {auth_enabled: false}\n",
       &c);
@@ -61,6 +62,7 @@ TEST(ConfigTest, ReadsEveryDocumentedKey) {
   EXPECT_EQ(c.drain_timeout.count(), 200);
   EXPECT_EQ(c.log_level, "debug");
   EXPECT_EQ(c.log_file, "/l");
+  EXPECT_FALSE(c.worker_groups);
   EXPECT_FALSE(c.weight_cache);
   EXPECT_EQ(c.weight_cache_dir, "/w");
   EXPECT_EQ(c.weight_cache_limit_mb, 9u);

@@ -152,6 +152,7 @@ std::map<std::string, Setter> Keys(Config* c) {
       {"workers.boost", Text(&c->boost)},
       {"workers.program", Text(&c->worker_program)},
       {"workers.sandbox", OneOf({"on", "off", "require"}, &c->worker_sandbox)},
+      {"workers.control_groups", Bool(&c->worker_groups)},
       {"workers.private_mb", Number(0, 1 << 30, &c->worker_private_mb)},
       {"workers.read_paths", List(&c->worker_read_paths)},
       {"workers.device_paths", List(&c->worker_device_paths)},

@@ -10,9 +10,11 @@
 #include "os/file.h"
 #include "os/memory_info.h"
 #include "os/memory_pressure.h"
+#include "os/mlos_device.h"
 #include "os/process.h"
 #include "os/xdg.h"
 #include "plugin/instance.h"
+#include "plugin/weight_cache.h"
 #include "resources/budget.h"
 
 namespace mlos::daemon {
@@ -48,33 +50,33 @@ fs::path WeightCacheDir(const Config& config, const fs::path& cache_dir) {
   return config.weight_cache_dir.empty() ? cache_dir / "weights" : fs::absolute(config.weight_cache_dir);
 }
 
-// Options of plugins, by the name in their file's name.
-std::map<std::string, plugin::OptionList> PluginOptions(const Config& config, const fs::path& cache_dir) {
-  if (!config.weight_cache) return {};
-  const fs::path dir = WeightCacheDir(config, cache_dir);
-  return {{"onnxruntime",
-           {{"weight_cache_dir", dir.string()},
-            {"weight_cache_limit", std::to_string(config.weight_cache_limit_mb)}}}};
+// Null when there is none.
+std::shared_ptr<plugin::WeightCache> OpenWeightCache(const Config& config, const fs::path& cache_dir) {
+  if (!config.weight_cache) return nullptr;
+  auto cache = plugin::WeightCache::Open(WeightCacheDir(config, cache_dir),
+                                         uint64_t{config.weight_cache_limit_mb} << 20);
+  if (cache.ok()) return std::move(*cache);
+  spdlog::warn("weights are not cached: {}", cache.status().message());
+  return nullptr;
 }
 
 Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, const os::Directories& dirs,
-                                                      resources::MemoryBroker& broker) {
+                                                      resources::MemoryBroker& broker,
+                                                      resources::Backend* backend,
+                                                      std::shared_ptr<os::ChildGroups> worker_groups) {
   const fs::path& data_dir = dirs.data;
   MLOS_ASSIGN_OR_RETURN(const std::vector<fs::path> plugin_dirs, PluginDirs(config));
-  plugin::OpenOptions open{.log = LogOfPlugin, .plugin_options = PluginOptions(config, dirs.cache)};
+  plugin::OpenOptions open{.log = LogOfPlugin};
+  open.weight_cache = OpenWeightCache(config, dirs.cache);
+  open.backend = backend;
   open.isolation = config.isolation == "process" ? plugin::Isolation::kProcess : plugin::Isolation::kNone;
   open.worker.program = config.worker_program;
-  if (config.weight_cache) {
-    // A sandbox lets a worker write only into a folder that is there.
-    open.worker.write_paths = {WeightCacheDir(config, dirs.cache)};
-    const Status made = os::MakeDirectories(open.worker.write_paths[0]);
-    if (!made.ok()) spdlog::warn("weights are not cached: {}", made.message());
-  }
   if (config.worker_sandbox == "off") open.worker.sandbox = os::SandboxMode::kOff;
   if (config.worker_sandbox == "require") open.worker.sandbox = os::SandboxMode::kRequire;
   // No worker may have more than all models together.
   open.worker.private_bytes = config.worker_private_mb == 0 ? broker.budget_bytes() + kWorkerOverheadBytes
                                                             : config.worker_private_mb << 20;
+  open.worker.groups = std::move(worker_groups);
   open.worker.read_paths = config.worker_read_paths;
   open.worker.device_paths = config.worker_device_paths;
   open.worker.arena_bytes = config.worker_arena_mb << 20;
@@ -98,7 +100,7 @@ Result<std::unique_ptr<model::Registry>> OpenRegistry(const Config& config, cons
   return model::Registry::Open(std::move(catalog), std::move(plugins), options);
 }
 
-frontend::HttpConfig HttpConfigOf(const Config& config, std::string_view runtime_mode,
+frontend::HttpConfig HttpConfigOf(const Config& config, const resources::Backend& backend,
                                   AccessLogWriter* access_log) {
   frontend::HttpConfig http{.hosts = config.hosts,
                             .port = config.port,
@@ -106,8 +108,11 @@ frontend::HttpConfig HttpConfigOf(const Config& config, std::string_view runtime
                             .io_threads = config.io_threads,
                             .cors_origin = config.cors_origin,
                             .version = kVersion,
-                            .runtime_mode = std::string(runtime_mode),
                             .request_timeout = config.request_timeout};
+  http.runtime = [&backend] {
+    return frontend::HttpConfig::Runtime{std::string(resources::RuntimeModeName(backend.mode())),
+                                         backend.why()};
+  };
   http.limits.max_body_bytes = config.max_body_mb << 20;
   if (access_log != nullptr) {
     http.access_log = [access_log](const frontend::AccessRecord& record) { access_log->Write(record); };
@@ -135,18 +140,22 @@ void ScanInstalled(serving::Server& server) {
 Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
   std::unique_ptr<Daemon> daemon(new Daemon);
   daemon->config_ = config;
-  daemon->backend_ = resources::OpenBackend();
+  daemon->backend_ = resources::OpenBackend(os::kMlosDevice, [](const std::string& why) {
+    spdlog::warn("runtime mode userspace from now on: {}", why);
+  });
   spdlog::info("runtime mode {}{}", resources::RuntimeModeName(daemon->backend_->mode()),
                daemon->backend_->why().empty() ? "" : " (" + daemon->backend_->why() + ")");
+  // Before this process moves into a group of its own, which says nothing of its workers.
+  daemon->cgroup_ = os::FindCgroupMemory();
+  daemon->OpenWorkerGroups();
   MLOS_RETURN_IF_ERROR(daemon->OpenBroker());
   MLOS_RETURN_IF_ERROR(daemon->OpenServer());
   if (config.scan_at_start) ScanInstalled(*daemon->server_);
   MLOS_RETURN_IF_ERROR(daemon->OpenAccessLog());
-  MLOS_ASSIGN_OR_RETURN(
-      daemon->http_,
-      frontend::HttpServer::Start(HttpConfigOf(config, resources::RuntimeModeName(daemon->backend_->mode()),
-                                               daemon->access_log_.get()),
-                                  *daemon->server_));
+  MLOS_ASSIGN_OR_RETURN(daemon->http_, frontend::HttpServer::Start(
+                                           HttpConfigOf(config, *daemon->backend_, daemon->access_log_.get()),
+                                           *daemon->server_));
+  MLOS_ASSIGN_OR_RETURN(daemon->backend_watch_, BackendWatch::Start(*daemon->backend_));
   uint16_t port = 0;
   for (const frontend::Endpoint& endpoint : daemon->http_->endpoints()) {
     spdlog::info("listening on {} port {}", endpoint.host, endpoint.port);
@@ -161,17 +170,36 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
 Status Daemon::OpenBroker() {
   MLOS_ASSIGN_OR_RETURN(const os::MachineMemory machine, os::ReadMachineMemory());
   MLOS_ASSIGN_OR_RETURN(const resources::Budget budget,
-                        resources::ResolveBudget(config_.memory_budget, machine, os::FindCgroupMemory()));
+                        resources::ResolveBudget(config_.memory_budget, machine, cgroup_));
   spdlog::info("memory for models: {} ({})", os::FormatBytes(budget.bytes), budget.source);
   broker_ = std::make_unique<resources::MemoryBroker>(
       resources::BrokerOptions{.budget_bytes = budget.bytes, .budget_source = budget.source});
   return OkStatus();
 }
 
+void Daemon::OpenWorkerGroups() {
+  if (!config_.worker_groups) {
+    worker_groups_report_ = {.detail = "turned off (workers.control_groups)"};
+    return;
+  }
+  auto groups = os::ChildGroups::Open();
+  if (groups.ok()) {
+    worker_groups_ = std::move(*groups);
+    worker_groups_report_ = {true, "each worker in a control group below " + worker_groups_->path().string()};
+  } else {
+    worker_groups_report_ = {.detail = groups.status().message()};
+  }
+  spdlog::info("worker memory: {}{}", worker_groups_ == nullptr ? "no control groups: " : "",
+               worker_groups_report_.detail);
+}
+
 Status Daemon::OpenServer() {
   MLOS_ASSIGN_OR_RETURN(const os::Directories dirs, DirectoriesOf(config_));
-  MLOS_ASSIGN_OR_RETURN(auto registry, OpenRegistry(config_, dirs, *broker_));
-  const int threads = config_.threads > 0 ? config_.threads : os::AvailableCpus();
+  MLOS_ASSIGN_OR_RETURN(auto registry, OpenRegistry(config_, dirs, *broker_, backend_.get(), worker_groups_));
+  int threads = config_.threads > 0 ? config_.threads : os::AvailableCpus();
+  // More than the kernel module grants would only wait there.
+  if (const uint32_t slots = backend_->slots(); config_.threads == 0 && slots > 0)
+    threads = std::min(threads, static_cast<int>(slots));
   server_ = std::make_unique<serving::Server>(
       std::move(registry), serving::ServerOptions{.threads = threads,
                                                   .max_queue = config_.max_queue,
@@ -183,10 +211,11 @@ Status Daemon::OpenServer() {
                                                   .traces = config_.traces,
                                                   .store = dirs.store});
   pressure_ = std::make_unique<resources::PressureGuard>(
-      os::MemoryPressure::Open(os::FindCgroupMemory()), *broker_, [](const std::string& who, uint64_t bytes) {
+      os::MemoryPressure::Open(cgroup_), *broker_, [](const std::string& who, uint64_t bytes) {
         spdlog::warn("memory is short: unloaded {}, which was idle and had {}", who, os::FormatBytes(bytes));
       });
   server_->set_pressure(pressure_->description());
+  server_->set_worker_groups(worker_groups_report_);
   spdlog::info("memory pressure: {}", pressure_->description());
   return OkStatus();
 }

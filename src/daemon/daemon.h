@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "daemon/access_log.h"
+#include "daemon/backend_watch.h"
 #include "daemon/config.h"
 #include "frontend/http/server.h"
 #include "resources/backend.h"
@@ -28,6 +29,7 @@ class Daemon {
   Daemon() = default;
   Status OpenAccessLog();
   Status OpenBroker();
+  void OpenWorkerGroups();
   Status OpenServer();
   void Preload();
 
@@ -36,10 +38,14 @@ class Daemon {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> access_file_{nullptr, std::fclose};  // null: standard error
   std::unique_ptr<AccessLogWriter> access_log_;  // null: the log level leaves requests out
   std::unique_ptr<resources::Backend> backend_;
+  os::CgroupMemory cgroup_;  // as this process found it
+  std::shared_ptr<os::ChildGroups> worker_groups_;
+  serving::Service::WorkerGroups worker_groups_report_;
   std::unique_ptr<resources::MemoryBroker> broker_;
   std::unique_ptr<serving::Server> server_;
   std::unique_ptr<resources::PressureGuard> pressure_;
   std::unique_ptr<frontend::HttpServer> http_;
+  std::unique_ptr<BackendWatch> backend_watch_;
 };
 
 }  // namespace mlos::daemon

@@ -28,6 +28,7 @@ FileInfo InfoOf(const struct stat& st) {
   info.inode = st.st_ino;
   info.link_count = st.st_nlink;
   info.modified_unix_ns = int64_t{st.st_mtim.tv_sec} * 1'000'000'000 + st.st_mtim.tv_nsec;
+  info.changed_unix_ns = int64_t{st.st_ctim.tv_sec} * 1'000'000'000 + st.st_ctim.tv_nsec;
   info.mode = st.st_mode & 07777;
   info.is_regular = S_ISREG(st.st_mode);
   info.is_directory = S_ISDIR(st.st_mode);
@@ -90,6 +91,12 @@ Status CopyBytes(const File& from, const File& to, uint64_t size_bytes) {
 Result<FileInfo> Stat(const std::filesystem::path& path) {
   struct stat st;
   if (::stat(path.c_str(), &st) != 0) return ErrnoStatus(errno, "look at", path);
+  return InfoOf(st);
+}
+
+Result<FileInfo> StatNoFollow(const std::filesystem::path& path) {
+  struct stat st;
+  if (::lstat(path.c_str(), &st) != 0) return ErrnoStatus(errno, "look at", path);
   return InfoOf(st);
 }
 
@@ -260,6 +267,17 @@ Status SetMode(const std::filesystem::path& path, uint32_t mode) {
     return ErrnoStatus(fault, "change the mode of", path);
   if (::chmod(path.c_str(), mode) != 0) return ErrnoStatus(errno, "change the mode of", path);
   return OkStatus();
+}
+
+Status Touch(const std::filesystem::path& path) {
+  if (::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) != 0) return ErrnoStatus(errno, "mark as used", path);
+  return OkStatus();
+}
+
+Result<bool> HasWriters(const std::filesystem::path& path) {
+  MLOS_ASSIGN_OR_RETURN(const File file, File::Open(path, File::Mode::kRead));
+  // A lease for reading is given to nobody while there is a writer. Closing the file gives it back.
+  return ::fcntl(file.fd(), F_SETLEASE, F_RDLCK) != 0 && errno == EAGAIN;
 }
 
 Status HardLink(const std::filesystem::path& from, const std::filesystem::path& to) {

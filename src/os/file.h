@@ -20,13 +20,16 @@ struct FileInfo {
   uint64_t inode = 0;
   uint64_t link_count = 0;
   int64_t modified_unix_ns = 0;
-  uint32_t mode = 0;  // permission bits
+  int64_t changed_unix_ns = 0;  // contents, mode or number of links
+  uint32_t mode = 0;            // permission bits
   bool is_regular = false;
   bool is_directory = false;
 };
 
 // Follows symbolic links.
 Result<FileInfo> Stat(const std::filesystem::path& path);
+// Of a symbolic link the link itself, which is neither regular nor a folder.
+Result<FileInfo> StatNoFollow(const std::filesystem::path& path);
 bool Exists(const std::filesystem::path& path);
 
 // An open file; closed by the destructor. ReadAt and WriteAt may be called by several threads, the rest not.
@@ -81,6 +84,10 @@ Status WriteFileAtomically(const std::filesystem::path& path, std::string_view c
 Status CopyFile(const std::filesystem::path& from, const std::filesystem::path& to);
 Status SyncFile(const std::filesystem::path& path);
 Status SetMode(const std::filesystem::path& path, uint32_t mode);
+// Marks as modified now.
+Status Touch(const std::filesystem::path& path);
+// True when the file is open for writing, or mapped for it, anywhere. False also where the file system cannot tell.
+Result<bool> HasWriters(const std::filesystem::path& path);
 // A second name for the same file. kUnimplemented when the file system has none or the file has too many.
 Status HardLink(const std::filesystem::path& from, const std::filesystem::path& to);
 // OK when there was none.

@@ -163,6 +163,16 @@ TEST_F(SandboxTest, WritesOnlyWhereItMay) {
               ::testing::AnyOf(EROFS, EACCES));
 }
 
+// With Landlock alone, which knows neither, modes and times could be changed wherever a file can be seen.
+TEST_F(SandboxTest, ChangesNoModesNorTimesWhereItMayWrite) {
+  NEEDS(Mechanism::kSystemCalls);
+  spec_.write_paths = {folder_.path()};
+  EXPECT_EQ(InSandbox(spec_, [&] { return Errno(::chmod((inside_ / "model").c_str(), 0)); }), EPERM);
+  EXPECT_EQ(InSandbox(spec_, [&] { return Errno(::utimensat(AT_FDCWD, inside_.c_str(), nullptr, 0)); }),
+            EPERM);
+  EXPECT_EQ(InSandbox(spec_, [&] { return Errno(::setpriority(PRIO_PROCESS, 0, 5)); }), EPERM);
+}
+
 TEST_F(SandboxTest, FollowsSymbolicLinksToAllowedPaths) {
   NEEDS_CONFINED_FILES;
   std::filesystem::create_directory_symlink(inside_, folder_.path() / "link");

@@ -18,9 +18,15 @@
 #include "os/sandbox.h"
 #include "plugin/worker_settings.h"
 
+namespace mlos::resources {
+class Backend;
+}
+
 namespace mlos::plugin {
 
 using OptionList = std::vector<std::pair<std::string, std::string>>;  // name, value; known to one plugin only
+
+class WeightCache;  // weight_cache.h
 
 // Where the plugin's code runs.
 enum class Isolation {
@@ -104,6 +110,9 @@ struct OpenOptions {
   // Where models run that do not say otherwise. With kProcess no plugin's code runs in this process, unless a model asks for it.
   Isolation isolation = Isolation::kNone;
   WorkerSettings worker;
+  std::shared_ptr<WeightCache> weight_cache;  // null: none
+  // Whose slots executions take; outlives the instances. Null, or without slots when a model is loaded: none are taken.
+  resources::Backend* backend = nullptr;
 };
 
 // The plugins of one process. Thread-safe after Open.

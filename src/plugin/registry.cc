@@ -8,7 +8,9 @@
 #include "plugin/local_instance.h"
 #include "plugin/plugin_library.h"
 #include "plugin/remote_instance.h"
+#include "plugin/slotted_instance.h"
 #include "plugin/smi_convert.h"
+#include "plugin/weight_cache.h"
 
 namespace mlos::plugin {
 namespace {
@@ -54,7 +56,8 @@ class Registry final : public PluginRegistry {
     if (options_.isolation == Isolation::kProcess) {
       MLOS_ASSIGN_OR_RETURN(found.description, DescribeInWorker(path, found.options));
     } else {
-      MLOS_ASSIGN_OR_RETURN(found.library, PluginLibrary::Open(path, found.options, options_.log));
+      MLOS_ASSIGN_OR_RETURN(found.library,
+                            PluginLibrary::Open(path, OptionsHere(path, found.options), options_.log));
       found.description = found.library->description();
     }
     MutexLock lock(mu_);
@@ -91,41 +94,71 @@ class Registry final : public PluginRegistry {
       MLOS_ASSIGN_OR_RETURN(const auto library, OpenHere(plugin_id));
       return EstimateWith(*library, options);
     }
-    MLOS_ASSIGN_OR_RETURN(const auto process, StartWorker(plugin_id + " estimate"));
-    MLOS_RETURN_IF_ERROR(process->Open(found.description.path, found.options, &options).status());
+    WorkerSettings settings = options_.worker;
+    OptionList plugin_options = found.options;
+    const auto& path = found.description.path;
+    if (const auto cache = CacheOf(path)) AddCache(*cache, path, nullptr, &settings, &plugin_options);
+    MLOS_ASSIGN_OR_RETURN(const auto process, StartWorker(plugin_id + " estimate", settings));
+    MLOS_RETURN_IF_ERROR(process->Open(path, plugin_options, &options).status());
     return process->EstimateModel(options);
   }
 
   Result<std::unique_ptr<Instance>> Load(const std::string& plugin_id, const LoadOptions& options) override {
+    MLOS_ASSIGN_OR_RETURN(std::unique_ptr<Instance> instance, LoadAlone(plugin_id, options));
+    resources::Backend* const backend = options_.backend;
+    if (backend == nullptr || backend->slots() == 0) return instance;
+    // The module raises threads of this process; those of workers are raised by the host.
+    const bool boost = !IsRemote(options) && options_.worker.boost != resources::BoostMode::kOff;
+    return SlottedInstance::Wrap(std::move(instance), *backend, options.model_path.filename().string(),
+                                 boost);
+  }
+
+ private:
+  Result<std::unique_ptr<Instance>> LoadAlone(const std::string& plugin_id, const LoadOptions& options) {
     MLOS_ASSIGN_OR_RETURN(Found found, Get(plugin_id));
     if (!IsRemote(options)) {
       MLOS_ASSIGN_OR_RETURN(auto library, OpenHere(plugin_id));
       return LocalInstance::Load(std::move(library), timer_, options);
     }
-    return RemoteInstance::Load(
-        {std::move(found.description), std::move(found.options), options, options_.worker, options_.log});
+    auto cache = CacheOf(found.description.path);
+    return RemoteInstance::Load({std::move(found.description), std::move(found.options), options,
+                                 options_.worker, options_.log, std::move(cache)});
   }
 
- private:
   bool IsRemote(const LoadOptions& options) const {
     const Isolation wanted = options.isolation;
     return (wanted == Isolation::kDefault ? options_.isolation : wanted) != Isolation::kNone;
   }
 
+  // Null when the plugin does without.
+  std::shared_ptr<WeightCache> CacheOf(const std::filesystem::path& path) const {
+    const bool has = options_.weight_cache != nullptr && options_.weight_cache->Serves(NameInFile(path));
+    return has ? options_.weight_cache : nullptr;
+  }
+
+  OptionList OptionsHere(const std::filesystem::path& path, OptionList options) const {
+    const auto cache = CacheOf(path);
+    if (cache == nullptr) return options;
+    const OptionList more = cache->LocalOptions();
+    options.insert(options.end(), more.begin(), more.end());
+    return options;
+  }
+
   // A worker for a question, not for requests.
-  Result<std::unique_ptr<WorkerProcess>> StartWorker(const std::string& title) const {
+  Result<std::unique_ptr<WorkerProcess>> StartWorker(const std::string& title,
+                                                     const WorkerSettings& settings) const {
     MLOS_ASSIGN_OR_RETURN(auto memory,
                           os::SharedMemory::CreateReadOnlyForOthers("mlos-worker-input", kNoTensors));
     auto log = [log = options_.log, title](const worker::LogLine& line) {
       if (log) log(static_cast<LogLevel>(std::min(line.level, 3U)), title, line.text);
     };
-    return WorkerProcess::Start(options_.worker, title,
-                                std::make_shared<worker::SharedArena>(std::move(memory)), log);
+    return WorkerProcess::Start(settings, title, std::make_shared<worker::SharedArena>(std::move(memory)),
+                                log);
   }
 
   Result<PluginDescription> DescribeInWorker(const std::filesystem::path& path,
                                              const OptionList& options) const {
-    MLOS_ASSIGN_OR_RETURN(const auto process, StartWorker(NameInFile(path) + " describe"));
+    MLOS_ASSIGN_OR_RETURN(const auto process, StartWorker(NameInFile(path) + " describe", options_.worker));
     Result<PluginDescription> description = process->Open(path, options, nullptr);
     if (description.status().code() == Code::kInternal)
       return description.status().WithContext("plugin " + path.string());
@@ -136,8 +169,10 @@ class Registry final : public PluginRegistry {
     MutexLock lock(mu_);
     Found& found = const_cast<Found&>(*Find(id));
     if (found.library == nullptr) {
-      MLOS_ASSIGN_OR_RETURN(found.library,
-                            PluginLibrary::Open(found.description.path, found.options, options_.log));
+      MLOS_ASSIGN_OR_RETURN(
+          found.library,
+          PluginLibrary::Open(found.description.path, OptionsHere(found.description.path, found.options),
+                              options_.log));
     }
     return found.library;
   }

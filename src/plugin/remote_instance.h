@@ -18,6 +18,7 @@
 #include "plugin/instance.h"
 #include "plugin/quarantine.h"
 #include "plugin/restart_policy.h"
+#include "plugin/weight_cache.h"
 #include "plugin/worker_link.h"
 #include "plugin/worker_process.h"
 #include "resources/thread_boost.h"
@@ -30,7 +31,8 @@ struct RemoteModel {
   OptionList plugin_options;
   LoadOptions load;
   WorkerSettings settings;
-  LogFn log;  // may be empty
+  LogFn log;                           // may be empty
+  std::shared_ptr<WeightCache> cache;  // null: none, or the plugin does not use it
 };
 
 class RemoteInstance final : public Instance {
@@ -66,6 +68,8 @@ class RemoteInstance final : public Instance {
   // On the supervisor's thread.
   void Supervise(std::promise<Status> loaded);
   Status BringUp();
+  Status StartWorker();
+  Result<ModelInterface> LoadInWorker();
   Status AdoptInterface(ModelInterface interface);
   void BecomeReady();
   // Until the worker is dead or the instance ends; why.
@@ -93,6 +97,7 @@ class RemoteInstance final : public Instance {
   std::optional<os::WakeEvent> wake_;
 
   // Of the supervisor's thread.
+  std::unique_ptr<WeightCache::Draft> draft_;
   std::unique_ptr<WorkerProcess> process_;
   RestartPolicy policy_;
   uint64_t last_beat_ = 0;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "os/errors.h"
 #include "os/process.h"
+#include "plugin/plugin_library.h"
 #include "plugin/remote_instance.h"
 
 namespace mlos::plugin {
@@ -65,6 +66,13 @@ void RemoteInstance::Supervise(std::promise<Status> loaded) {
 
 Status RemoteInstance::BringUp() {
   process_.reset();
+  draft_.reset();
+  MLOS_RETURN_IF_ERROR(StartWorker());
+  MLOS_ASSIGN_OR_RETURN(ModelInterface interface, LoadInWorker());
+  return AdoptInterface(std::move(interface));
+}
+
+Status RemoteInstance::StartWorker() {
   const auto log = [this](const worker::LogLine& line) {
     const auto level = std::min(line.level, static_cast<uint32_t>(LogLevel::kError));
     Log(static_cast<LogLevel>(level), line.text);
@@ -73,16 +81,36 @@ Status RemoteInstance::BringUp() {
     DropLateParked();
     return stopping_.load();
   };
-  const std::string title = model_.plugin.id + " " + model_.load.model_path.string();
-  MLOS_ASSIGN_OR_RETURN(process_, WorkerProcess::Start(model_.settings, title, inputs_, log, stop));
-  MLOS_ASSIGN_OR_RETURN(const PluginDescription opened,
-                        process_->Open(model_.plugin.path, model_.plugin_options, &model_.load));
-  if (opened.id != model_.plugin.id) {
-    return Internal("plugin " + model_.plugin.path.string() + " calls itself '" + opened.id +
-                    "' now, it was '" + model_.plugin.id + "'");
+  WorkerSettings settings = model_.settings;
+  OptionList options = model_.plugin_options;
+  if (model_.cache != nullptr) {
+    auto draft = model_.cache->NewDraft();
+    if (draft.ok()) {
+      draft_ = std::move(*draft);
+    } else {
+      Log(LogLevel::kWarning, "weights are not cached: " + draft.status().message());
+    }
+    AddCache(*model_.cache, model_.plugin.path, draft_.get(), &settings, &options);
   }
+  const std::string title = model_.plugin.id + " " + model_.load.model_path.string();
+  MLOS_ASSIGN_OR_RETURN(process_, WorkerProcess::Start(settings, title, inputs_, log, stop));
+  MLOS_ASSIGN_OR_RETURN(const PluginDescription opened,
+                        process_->Open(model_.plugin.path, options, &model_.load));
+  if (opened.id == model_.plugin.id) return OkStatus();
+  return Internal("plugin " + model_.plugin.path.string() + " calls itself '" + opened.id +
+                  "' now, it was '" + model_.plugin.id + "'");
+}
+
+Result<ModelInterface> RemoteInstance::LoadInWorker() {
+  if (draft_ == nullptr) return process_->Load(model_.load);
+  const auto turn = model_.cache->TakeTurn(model_.load.model_path);
   MLOS_ASSIGN_OR_RETURN(ModelInterface interface, process_->Load(model_.load));
-  return AdoptInterface(std::move(interface));
+  const Status taken = model_.cache->TakeIn(*draft_, NameInFile(model_.plugin.path), model_.load.model_path);
+  if (!taken.ok()) {
+    Log(LogLevel::kWarning, "weight cache: what worker " + std::to_string(process_->pid()) +
+                                " made is not taken: " + taken.message());
+  }
+  return interface;
 }
 
 Status RemoteInstance::AdoptInterface(ModelInterface interface) {
@@ -218,6 +246,7 @@ std::string RemoteInstance::BuryWorker(const std::string& reason) {
   }
   const os::ExitStatus status = process_->Kill();
   death = reason.empty() ? status.ToString() + MemoryHint(status, model_.settings.private_bytes) : reason;
+  if (process_->was_out_of_memory()) death += ", because it took more memory than its control group allows,";
   process_.reset();
   size_t failed = 0;
   size_t again = 0;

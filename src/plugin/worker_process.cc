@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/checked.h"
 #include "base/clock.h"
 #include "os/file.h"
 #include "os/process.h"
@@ -16,6 +17,7 @@ using worker::MessageType;
 
 constexpr std::chrono::milliseconds kLook{50};
 constexpr size_t kMostLinks = 256;
+constexpr uint32_t kMostTasks = 1024;
 constexpr int64_t kOpenLimitNs = 60'000'000'000;
 constexpr const char* kSystemProgram = "/usr/libexec/mlos/mlos-worker";
 
@@ -107,9 +109,26 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const WorkerSettings
   MLOS_ASSIGN_OR_RETURN(auto sockets, os::LocalSocket::Pair());
   MLOS_ASSIGN_OR_RETURN(made->process_, os::ChildProcess::Start(program, {title}, sockets.second.fd()));
   sockets.second.Close();
+  made->JoinGroup();
   made->channel_ = std::make_shared<Channel>(std::move(sockets.first));
   MLOS_RETURN_IF_ERROR(made->Greet(inputs));
   return made;
+}
+
+// Without a group it has its other limits.
+void WorkerProcess::JoinGroup() {
+  if (settings_.groups == nullptr || settings_.private_bytes == 0) return;
+  const auto bytes = CheckedAdd(settings_.private_bytes, settings_.arena_bytes);
+  if (!bytes) return;
+  auto group = settings_.groups->Make({.memory_bytes = *bytes, .tasks = kMostTasks});
+  Status joined = group.status();
+  if (joined.ok()) joined = (*group)->Add(process_.pid());
+  if (joined.ok()) {
+    group_ = std::move(*group);
+  } else if (log_) {
+    log_(
+        {static_cast<uint32_t>(LogLevel::kWarning), "no control group for this worker: " + joined.message()});
+  }
 }
 
 Status WorkerProcess::Greet(const std::shared_ptr<worker::SharedArena>& inputs) {

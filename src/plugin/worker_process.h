@@ -50,11 +50,14 @@ class WorkerProcess {
   const std::shared_ptr<worker::Channel>& channel() const { return channel_; }
   const std::shared_ptr<os::SharedMemory>& control() const { return control_; }
   const std::shared_ptr<os::SharedMemory>& output() const { return output_; }
+  // Whether the kernel has ended it because its control group was full.
+  bool was_out_of_memory() const { return group_ != nullptr && group_->out_of_memory_kills() > 0; }
   // After Open: what the worker says of its sandbox; empty without one.
   const os::SandboxReport& sandbox() const { return sandbox_; }
 
  private:
   WorkerProcess(const WorkerSettings& settings, std::function<void(const worker::LogLine&)> log, StopFn stop);
+  void JoinGroup();
   Status Greet(const std::shared_ptr<worker::SharedArena>& inputs);
   // The next message that is no log line. Fails when the process ends, falls silent or is not wanted any more.
   Result<worker::Channel::Incoming> Await(const char* doing);
@@ -64,6 +67,7 @@ class WorkerProcess {
   const WorkerSettings settings_;
   const std::function<void(const worker::LogLine&)> log_;
   const StopFn stop_;
+  std::unique_ptr<os::ChildGroup> group_;  // before the process, which must have ended when it goes
   os::ChildProcess process_;
   std::shared_ptr<worker::Channel> channel_;
   std::shared_ptr<os::SharedMemory> control_;

@@ -5,9 +5,11 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "os/child_groups.h"
 #include "os/sandbox.h"
 #include "resources/thread_boost.h"
 
@@ -34,6 +36,8 @@ struct WorkerSettings {
 
   os::SandboxMode sandbox = os::SandboxMode::kOn;
   uint64_t private_bytes = 0;  // of one worker; 0 = no limit
+  // Where each worker gets a control group of its own, which holds it to private_bytes and its outputs; null: none.
+  std::shared_ptr<os::ChildGroups> groups;
   // Beyond the plugin's folder and the package, which are always readable.
   std::vector<std::filesystem::path> read_paths;
   std::vector<std::filesystem::path> write_paths;

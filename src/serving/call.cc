@@ -137,6 +137,7 @@ sched::TaskInfo Call::Info() const {
                        .deadline_ns = deadline_ns_,
                        .size = {.row_elements = size_.row_elements, .rows = size_.rows},
                        .group = alone_ ? 0 : size_.group,
+                       .max_rows = model_->max_batch,
                        .profile = model_->profile.get()};
   if (generates_) {
     // How long a text gets is anybody's guess: good for a wait, not for a refusal.

@@ -63,6 +63,28 @@ class SchedulingTest : public ServerFixture {
     return [release] { release->set_value(); };
   }
 
+  // Again and again `n` requests that wait for the slot, at most `rounds` times, until `n` of them have run together. Each must
+  // get its own row.
+  void WaveUpon(int n, int rounds) {
+    largest_batch_ = 0;
+    for (int round = 0; round < rounds && largest_batch_ < n; ++round) {
+      const auto usual = state_.run;
+      const auto release = Block();
+      std::vector<std::future<Answer>> waiting;
+      for (int i = 0; i < n; ++i) waiting.push_back(Infer(Row(static_cast<float>(i))));
+      release();
+      for (int i = 0; i < n; ++i) {
+        const Answer answer = Wait(waiting[static_cast<size_t>(i)]);
+        ASSERT_TRUE(answer.status.ok()) << answer.status.message();
+        ASSERT_EQ(answer.response.outputs[0].tensor.shape(), (Shape{1, 2}));
+        ASSERT_EQ(answer.response.outputs[0].tensor.As<float>()[0], static_cast<float>(i))
+            << "another one's row";
+      }
+      Wait(blocked_);
+      state_.run = usual;
+    }
+  }
+
   int64_t largest_batch_ = 0;
   std::function<void()> on_run_;
   std::future<Answer> blocked_;
@@ -137,25 +159,66 @@ TEST_F(SchedulingTest, ManyThatWaitRunTogetherOnceThatHasProvedToPay) {
   RunRows();
   Start({.threads = 1, .express_slots = 0});
   RunSome(6);
-  for (int round = 0; round < 60 && largest_batch_ < 8; ++round) {
-    const auto usual = state_.run;
-    const auto release = Block();
-    std::vector<std::future<Answer>> waiting;
-    for (int i = 0; i < 8; ++i) waiting.push_back(Infer(Row(static_cast<float>(i))));
-    release();
-    for (int i = 0; i < 8; ++i) {
-      const Answer answer = Wait(waiting[static_cast<size_t>(i)]);
-      ASSERT_TRUE(answer.status.ok()) << answer.status.message();
-      ASSERT_EQ(answer.response.outputs[0].tensor.shape(), (Shape{1, 2}));
-      ASSERT_EQ(answer.response.outputs[0].tensor.As<float>()[0], static_cast<float>(i))
-          << "another one's row";
-    }
-    Wait(blocked_);
-    state_.run = usual;
-  }
+  WaveUpon(8, 60);
   EXPECT_EQ(largest_batch_, 8);
   const ModelActivity activity = server_->GetModel("t/x")->activity;
   EXPECT_LT(activity.executions, server_->GetModel("t/x")->requests_ok);
+}
+
+TEST_F(SchedulingTest, AModelSaysHowManyRowsRunTogether) {
+  RunRows();
+  Start({.threads = 1, .express_slots = 0}, {.max_batch = 3});
+  RunSome(6);
+  WaveUpon(8, 60);
+  EXPECT_EQ(largest_batch_, 3);
+  EXPECT_EQ(server_->GetModel("t/x")->max_batch, 3U);
+}
+
+TEST_F(SchedulingTest, BatchingOffRunsEveryRequestAlone) {
+  RunRows();
+  Start({.threads = 1, .express_slots = 0}, {.batching = "off"});
+  RunSome(6);
+  WaveUpon(8, 30);
+  EXPECT_EQ(largest_batch_, 1);
+  EXPECT_EQ(server_->GetModel("t/x")->batching, "off");
+}
+
+TEST_F(SchedulingTest, BatchingOnNeedsNoWordOfTheModelFile) {
+  RunRows();
+  state_.interface.batch_dimension = -1;
+  Start({.threads = 1, .express_slots = 0});
+  RunSome(6);
+  WaveUpon(8, 20);
+  EXPECT_EQ(largest_batch_, 1);
+  Start({.threads = 1, .express_slots = 0}, {.batching = "on"});
+  RunSome(6);
+  WaveUpon(8, 60);
+  EXPECT_EQ(largest_batch_, 8);
+}
+
+TEST_F(SchedulingTest, BatchingOnIsRefusedForAModelOfOneSize) {
+  RunRows();
+  Start({.threads = 1});
+  state_.interface.inputs[0].shape = {1, 2};
+  const auto status = server_->RegisterModel(
+      {.model_id = "t/fixed",
+       .path = std::string(MLOS_SOURCE_DIR) + "/tests/models/onnx/identity_float32.onnx",
+       .batching = "on"});
+  EXPECT_EQ(status.status().code(), Code::kInvalidArgument);
+  EXPECT_THAT(status.status().message(), HasSubstr("'x' is FP32 [1, 2]: its first dimension must be free"));
+}
+
+TEST_F(SchedulingTest, UnknownSwitchesAreRefusedByName) {
+  Start({.threads = 1});
+  const std::string path = std::string(MLOS_SOURCE_DIR) + "/tests/models/onnx/identity_float32.onnx";
+  EXPECT_THAT(
+      server_->RegisterModel({.model_id = "t/y", .path = path, .batching = "maybe"}).status().message(),
+      HasSubstr("batching 'maybe' is unknown, wanted one of: auto, on, off"));
+  EXPECT_THAT(server_->RegisterModel({.model_id = "t/y", .path = path, .isolation = "vm"}).status().message(),
+              HasSubstr("isolation 'vm' is unknown, wanted one of: process, unsafe-process, none"));
+  EXPECT_THAT(
+      server_->RegisterModel({.model_id = "t/y", .path = path, .max_batch = 70000}).status().message(),
+      HasSubstr("max_batch 70000: wanted at most 65536"));
 }
 
 TEST_F(SchedulingTest, BadInputInABatchIsBlamedOnItsSenderAlone) {

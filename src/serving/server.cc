@@ -229,6 +229,9 @@ ModelStatus Server::StatusOf(const model::Snapshot& snapshot) {
   if (snapshot.model != nullptr) {
     const model::LoadedModel& m = *snapshot.model;
     AddLease(snapshot, &status);
+    status.isolation = m.isolation;
+    status.batching = m.batching;
+    status.max_batch = m.max_batch == 0 ? options_.max_batch : std::min(m.max_batch, options_.max_batch);
     if (m.prepared.load(std::memory_order_acquire)) {
       status.activity.predicts = m.profile->predictions() > 0;
       status.activity.prediction_error = m.profile->prediction_error();
@@ -305,25 +308,20 @@ Result<ModelStatus> Server::RegisterModel(const RegisterRequest& request) {
     path = std::filesystem::path(request.manifest_path).parent_path();
   if (path.empty()) return InvalidArgument("path is missing: the package folder or the model file");
   if (!path.is_absolute()) return InvalidArgument("path '" + path.string() + "' is not absolute");
-  if (!request.isolation.empty() && request.isolation != "process" && request.isolation != "unsafe-process" &&
-      request.isolation != "none") {
-    return InvalidArgument("isolation '" + request.isolation +
-                           "' is unknown, wanted process, unsafe-process (a process "
-                           "without a sandbox) or none (inside mlos-core)");
-  }
+  model::Registration registration{.id = id,
+                                   .path = path.lexically_normal().string(),
+                                   .plugin_id = request.plugin_id,
+                                   .execution_format = request.execution_format,
+                                   .framework = request.framework,
+                                   .description = request.description,
+                                   .keep_alive_ns = request.keep_alive_ns,
+                                   .pinned = request.pinned,
+                                   .isolation = request.isolation,
+                                   .batching = request.batching,
+                                   .max_batch = request.max_batch};
+  MLOS_RETURN_IF_ERROR(model::CheckServing(registration));
   model::SwapReport swap;
-  const Status loaded = registry_
-                            ->Register({.id = id,
-                                        .path = path.lexically_normal().string(),
-                                        .plugin_id = request.plugin_id,
-                                        .execution_format = request.execution_format,
-                                        .framework = request.framework,
-                                        .description = request.description,
-                                        .keep_alive_ns = request.keep_alive_ns,
-                                        .pinned = request.pinned,
-                                        .isolation = request.isolation},
-                                       &swap)
-                            .status();
+  const Status loaded = registry_->Register(std::move(registration), &swap).status();
   // A damaged file that the client names is the client's to mend, not a fault of the server's.
   if (loaded.code() == Code::kDataLoss) return Unprocessable(loaded.message());
   if (!loaded.ok()) return loaded;

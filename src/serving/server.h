@@ -50,6 +50,7 @@ class Server final : public Service {
   std::vector<PluginStatus> ListPlugins() override;
   ServerStats Stats() override;
   std::vector<WorkerStatus> ListWorkers() override;
+  WorkerGroups DescribeWorkerGroups() override { return worker_groups_; }
   bool Ready() override { return ready_.load(); }
   Result<ModelStatus> RegisterModel(const RegisterRequest& request) override;
   Status UnregisterModel(const std::string& model_id) override;
@@ -64,6 +65,7 @@ class Server final : public Service {
 
   // What watches memory pressure, for MemoryStatus::pressure. Before the first request.
   void set_pressure(std::string description) { pressure_ = std::move(description); }
+  void set_worker_groups(WorkerGroups groups) { worker_groups_ = std::move(groups); }
 
  private:
   ModelStatus StatusOf(const model::Snapshot& snapshot);
@@ -84,6 +86,7 @@ class Server final : public Service {
   TraceRing traces_;
   std::atomic<bool> ready_{true};
   std::string pressure_;
+  WorkerGroups worker_groups_;
 
   Mutex profiles_mu_;
   // By id and version.

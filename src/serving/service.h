@@ -29,8 +29,11 @@ struct RegisterRequest {
   std::string description;       // informative
   // How long it stays loaded without requests; negative = for ever; unset = the server's default.
   std::optional<int64_t> keep_alive_ns;
-  bool pinned = false;    // never unloaded to make room
-  std::string isolation;  // "process", "unsafe-process" (no sandbox), "none"; empty = the server's default
+  bool pinned = false;  // never unloaded to make room
+  // Empty and 0: what the manifest says, else the server's default.
+  std::string isolation;   // "process", "unsafe-process" (no sandbox), "none"
+  std::string batching;    // "auto", "on" (dimension 0 is the batch, whatever the model file says), "off"
+  uint32_t max_batch = 0;  // rows
 };
 
 enum class ModelState { kRegistered, kWaiting, kLoading, kReady, kFailed };
@@ -81,6 +84,10 @@ struct ModelStatus {
   std::string path;
   std::string description;
   std::shared_ptr<const ModelInterface> interface;  // null until loaded once
+  // Of a loaded model, in force.
+  std::string isolation;   // "process", "unsafe-process", "none"
+  std::string batching;    // "auto", "on", "off"
+  uint32_t max_batch = 0;  // rows; 1 = no batches
   uint64_t requests_ok = 0;
   uint64_t requests_failed = 0;
   ModelActivity activity;
@@ -211,6 +218,12 @@ class Service {
   virtual ServerStats Stats() = 0;
   // One for each loaded model.
   virtual std::vector<WorkerStatus> ListWorkers() { return {}; }
+  // What holds the memory of workers beside their own limits: "control group ...", or why there is none.
+  struct WorkerGroups {
+    bool in_force = false;
+    std::string detail;
+  };
+  virtual WorkerGroups DescribeWorkerGroups() { return {}; }
   virtual MemoryStatus Memory() = 0;
   // Remembers where the time of an answered request went; never blocks for long. The oldest is forgotten.
   virtual void RecordTrace(std::unique_ptr<Trace> trace) { (void)trace; }

@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "attacks.h"
 #include "smi/plugin_util.h"
@@ -57,12 +58,21 @@ static const smi_model_info model_info = {
     .batch_dimension = -1,
 };
 
+/* Where its host lets it look for cached weights, and make them. */
+static char cache_folder[MAX_TEXT * 4];
+static char build_folder[MAX_TEXT * 4];
+
 static smi_code attacker_open(const smi_host_api* host, const smi_option* options, uint32_t n_options,
                               smi_plugin** plugin, smi_error* error) {
   (void)host;
-  (void)options;
-  (void)n_options;
   (void)error;
+  for (uint32_t i = 0; i < n_options; ++i) {
+    const int to_read = strncmp(options[i].name.data, "weight_cache_dir", options[i].name.size) == 0;
+    const int to_build = strncmp(options[i].name.data, "weight_cache_build_dir", options[i].name.size) == 0;
+    if (!to_read && !to_build) continue;
+    snprintf(to_read ? cache_folder : build_folder, sizeof cache_folder, "%.*s", (int)options[i].value.size,
+             options[i].value.data);
+  }
   *plugin = &the_plugin;
   return SMI_OK;
 }
@@ -87,6 +97,36 @@ static smi_code attacker_estimate(smi_plugin* plugin, const smi_load_params* par
   return SMI_OK;
 }
 
+static int copy_file(const char* from, const char* to) {
+  char bytes[4096];
+  FILE* in = fopen(from, "re");
+  FILE* out = fopen(to, "we");
+  size_t n = 0;
+  while (in != NULL && out != NULL && (n = fread(bytes, 1, sizeof bytes, in)) > 0) fwrite(bytes, 1, n, out);
+  const int done = in != NULL && out != NULL;
+  if (in != NULL) fclose(in);
+  if (out != NULL) fclose(out);
+  return done;
+}
+
+/* Leaves an entry of another model's weight cache where the host looks for its own, with a graph of its own in it. */
+static smi_code forge_entry(const char* name, smi_error* error) {
+  char from[sizeof cache_folder + 64];
+  char folder[sizeof cache_folder + 64];
+  char to[sizeof folder + 64];
+  snprintf(folder, sizeof folder, "%s/%s", build_folder, name);
+  if (mkdir(folder, 0700) != 0) return smi_fail(error, SMI_INTERNAL, "cannot make %s", folder);
+  snprintf(from, sizeof from, "%s/attacker/%s/entry", cache_folder, name);
+  snprintf(to, sizeof to, "%s/entry", folder);
+  if (!copy_file(from, to)) return smi_fail(error, SMI_INTERNAL, "cannot copy %s", from);
+  snprintf(to, sizeof to, "%s/model.onnx", folder);
+  FILE* poison = fopen(to, "we");
+  if (poison == NULL) return smi_fail(error, SMI_INTERNAL, "cannot make %s", to);
+  fputs("poison", poison);
+  fclose(poison);
+  return SMI_OK;
+}
+
 static smi_code attack_at_load(FILE* file, smi_error* error) {
   char line[MAX_TEXT];
   if (fgets(line, sizeof line, file) == NULL || strcmp(line, "attacker 1\n") != 0) {
@@ -96,7 +136,9 @@ static smi_code attack_at_load(FILE* file, smi_error* error) {
   line[strcspn(line, "\n")] = '\0';
   char* rest = NULL;
   strtok_r(line, " ", &rest);
+  const int forge = strcmp(line, "forge") == 0;
   const char* name = strtok_r(NULL, " ", &rest);
+  if (forge && name != NULL) return forge_entry(name, error);
   const attack_fn attack = name == NULL ? NULL : find_attack(name);
   if (attack == NULL) return smi_fail(error, SMI_CORRUPT, "no such attack");
   char outcome[MAX_TEXT];

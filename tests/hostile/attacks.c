@@ -22,6 +22,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -151,6 +152,10 @@ static void attack_write_file(const char* argument, char* outcome, size_t size) 
 
 static void attack_remove_file(const char* argument, char* outcome, size_t size) {
   tell(outcome, size, unlink(argument) != 0);
+}
+
+static void attack_chmod_file(const char* argument, char* outcome, size_t size) {
+  tell(outcome, size, chmod(argument, 0) != 0);
 }
 
 static void attack_exec(const char* argument, char* outcome, size_t size) {
@@ -300,6 +305,7 @@ static const struct {
     {"read_file", attack_read_file},
     {"write_file", attack_write_file},
     {"remove_file", attack_remove_file},
+    {"chmod_file", attack_chmod_file},
     {"exec", attack_exec},
     {"system", attack_system},
     {"leak", attack_leak},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/http/control_json.h"
 
+#include <charconv>
+
 #include "base/json_writer.h"
 #include "infer/keep_alive.h"
 #include "wire/json_cursor.h"
@@ -96,6 +98,16 @@ Result<serving::RegisterRequest> DecodeRegister(std::string_view body) {
         return Unprocessable("'pinned': wanted true or false, got " + cursor.DescribeNext());
       return cursor.ReadBool(&out.pinned);
     }
+    if (key == "max_batch") {
+      std::string_view number;
+      if (cursor.Peek() < '0' || cursor.Peek() > '9')
+        return Unprocessable("'max_batch': wanted a number of rows, got " + cursor.DescribeNext());
+      MLOS_RETURN_IF_ERROR(cursor.ReadNumberText(&number));
+      const auto [end, problem] =
+          std::from_chars(number.data(), number.data() + number.size(), out.max_batch);
+      if (problem == std::errc() && end == number.data() + number.size()) return OkStatus();
+      return Unprocessable("'max_batch': wanted a number of rows, got " + std::string(number));
+    }
     if (key == "model_id") target = &out.model_id;
     if (key == "name") target = &name;
     if (key == "path") target = &out.path;
@@ -106,10 +118,12 @@ Result<serving::RegisterRequest> DecodeRegister(std::string_view body) {
     if (key == "framework") target = &out.framework;
     if (key == "description") target = &out.description;
     if (key == "isolation") target = &out.isolation;
+    if (key == "batching") target = &out.batching;
     if (target == nullptr) {
       return Unprocessable("unknown key '" + key +
                            "'; known: model_id, name, path, model_path, manifest_path, plugin_id, "
-                           "execution_format, framework, description, isolation, keep_alive, pinned");
+                           "execution_format, framework, description, isolation, batching, max_batch, "
+                           "keep_alive, pinned");
     }
     if (cursor.Peek() != '"')
       return Unprocessable("'" + key + "': wanted a string, got " + cursor.DescribeNext());
@@ -131,7 +145,7 @@ Result<serving::RegisterRequest> DecodeRegister(std::string_view body) {
   return out;
 }
 
-std::string EncodeHealth(std::string_view version, std::string_view runtime_mode, bool ready,
+std::string EncodeHealth(std::string_view version, const HttpConfig::Runtime& runtime, bool ready,
                          int64_t unix_s) {
   JsonWriter w;
   w.BeginObject()
@@ -142,13 +156,9 @@ std::string EncodeHealth(std::string_view version, std::string_view runtime_mode
       .Key("version")
       .String(version);
   w.Key("apis").BeginArray().String("http").EndArray();
-  w.Key("timestamp")
-      .Int(unix_s)
-      .Key("runtime_mode")
-      .String(runtime_mode)
-      .Key("ready")
-      .Bool(ready)
-      .EndObject();
+  w.Key("timestamp").Int(unix_s).Key("runtime_mode").String(runtime.mode);
+  if (!runtime.why.empty()) w.Key("runtime_reason").String(runtime.why);
+  w.Key("ready").Bool(ready).EndObject();
   return std::move(w).Take();
 }
 
@@ -200,7 +210,10 @@ std::string EncodeDoctor(std::string_view version, serving::Service& service) {
     w.BeginObject().Key("id").String(plugin.id).Key("version").String(plugin.version);
     w.Key("engine_version").String(plugin.engine_version).Key("path").String(plugin.path).EndObject();
   }
-  w.EndArray().Key("workers").BeginArray();
+  const serving::Service::WorkerGroups groups = service.DescribeWorkerGroups();
+  w.EndArray().Key("worker_groups").BeginObject().Key("in_force").Bool(groups.in_force);
+  w.Key("detail").String(groups.detail).EndObject();
+  w.Key("workers").BeginArray();
   for (const serving::WorkerStatus& worker : service.ListWorkers()) {
     w.BeginObject().Key("model_id").String(worker.model_id).Key("plugin_id").String(worker.plugin_id);
     w.Key("isolation").String(worker.pid == 0 ? "none" : "process").Key("pid").Int(worker.pid);
@@ -236,6 +249,10 @@ std::string EncodeModel(const ModelStatus& model) {
   w.Key("description").String(model.description);
   w.Key("latest").Bool(model.is_latest).Key("pinned").Bool(model.pinned);
   w.Key("keep_alive").String(KeepAliveText(model.keep_alive_ns));
+  if (!model.isolation.empty()) {
+    w.Key("isolation").String(model.isolation).Key("batching").String(model.batching);
+    w.Key("max_batch").Uint(model.max_batch);
+  }
   if (!model.waits_for.empty()) w.Key("waits_for").String(model.waits_for);
   w.Key("inference_endpoint").String("/models/" + model.id + "/inference");
   if (model.interface != nullptr) WriteInterface(&w, *model.interface);

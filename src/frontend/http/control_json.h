@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "frontend/http/server.h"
 #include "serving/service.h"
 
 namespace mlos::frontend {
@@ -17,7 +18,8 @@ std::string_view StateName(serving::ModelState state);
 // POST /models/register. kInvalidArgument: not JSON; kUnprocessable: an unknown key, a value that is no string, no model_id.
 Result<serving::RegisterRequest> DecodeRegister(std::string_view body);
 
-std::string EncodeHealth(std::string_view version, std::string_view runtime_mode, bool ready, int64_t unix_s);
+std::string EncodeHealth(std::string_view version, const HttpConfig::Runtime& runtime, bool ready,
+                         int64_t unix_s);
 std::string EncodeStats(const serving::ServerStats& stats, uint16_t http_port);
 std::string EncodePlugins(const std::vector<serving::PluginStatus>& plugins);
 // What is in force: versions, plugins, and for each loaded model where it runs and in what sandbox.

@@ -98,7 +98,7 @@ void Routes::Get(Exchange& exchange) {
   const bool ready = service_.Ready() && !shared_.draining.load();
   switch (exchange.request().target.route) {
     case Route::kHealth:
-      return exchange.Send({.body = EncodeHealth(shared_.config.version, shared_.config.runtime_mode, ready,
+      return exchange.Send({.body = EncodeHealth(shared_.config.version, shared_.config.runtime(), ready,
                                                  Clock::Real().UnixNs() / 1'000'000'000)});
     case Route::kLive:
       return exchange.Send({.body = R"({"status":"alive"})"});

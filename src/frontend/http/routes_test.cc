@@ -61,6 +61,7 @@ TEST_F(HttpServerTest, DoctorSaysWhereModelsRunAndInWhatSandbox) {
       HasSubstr(R"({"model_id":"t/echo@1","plugin_id":"fake","isolation":"process","pid":77,"restarts":2,)"
                 R"("sandbox":[{"mechanism":"landlock","state":"missing","detail":"old kernel"}]})"));
   EXPECT_THAT(body, HasSubstr(R"("isolation":"none","pid":0,"restarts":0,"sandbox":[])"));
+  EXPECT_THAT(body, HasSubstr(R"("worker_groups":{"in_force":false,"detail":""})"));
 }
 
 TEST_F(HttpServerTest, RegistersScansAndUnregistersOffTheIoThread) {

@@ -26,8 +26,13 @@ struct HttpConfig {
   // Value of Access-Control-Allow-Origin: empty (default) sends no CORS header, so that a web page elsewhere cannot use the
   // server through its visitor's browser; "*" or one origin opens it.
   std::string cors_origin;
-  std::string version = "0.0.0";                 // of mlos-core: Server header and /health
-  std::string runtime_mode = "userspace";        // for /health
+  std::string version = "0.0.0";  // of mlos-core: Server header and /health
+  // For /health: what of the kernel module is used now, and why no more of it. Any thread.
+  struct Runtime {
+    std::string mode;
+    std::string why;
+  };
+  std::function<Runtime()> runtime = [] { return Runtime{"userspace", ""}; };
   std::chrono::milliseconds request_timeout{0};  // deadline of every inference; 0 = none
   AccessLog access_log;                          // may be empty
 };

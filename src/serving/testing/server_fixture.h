@@ -76,7 +76,7 @@ class ServerFixture : public testing::Test {
     return model;
   }
 
-  void Start(const ServerOptions& options) {
+  void Start(const ServerOptions& options, RegisterRequest model = {}) {
     server_.reset();
     auto catalog = model::Catalog::Open(":memory:");
     ASSERT_TRUE(catalog.ok());
@@ -84,9 +84,9 @@ class ServerFixture : public testing::Test {
                                           std::make_unique<plugin::FakePluginRegistry>(state_));
     ASSERT_TRUE(registry.ok());
     server_ = std::make_unique<Server>(std::move(registry).value(), options, clock_);
-    const Result<ModelStatus> status = server_->RegisterModel(
-        {.model_id = "t/x",
-         .path = std::string(MLOS_SOURCE_DIR) + "/tests/models/onnx/identity_float32.onnx"});
+    model.model_id = "t/x";
+    model.path = std::string(MLOS_SOURCE_DIR) + "/tests/models/onnx/identity_float32.onnx";
+    const Result<ModelStatus> status = server_->RegisterModel(model);
     ASSERT_TRUE(status.ok()) << status.status().message();
   }
 
