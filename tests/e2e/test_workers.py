@@ -113,7 +113,7 @@ def test_a_model_may_ask_to_run_inside_the_daemon(home, tmp_path):
     assert worker(core)["isolation"] == "none" and worker(core)["pid"] == 0
     assert core.infer(ECHO, {"x": [1, 2, 3]}).status == 200
     refused = core.post("/models/register", {**body, "isolation": "jail"})
-    assert refused.status == 400 and "wanted process, unsafe-process" in refused.json["message"]
+    assert refused.status == 400 and "wanted one of: process, unsafe-process, none" in refused.json["message"]
 
 
 def test_a_start_without_the_worker_program_says_what_is_missing(home, tmp_path):
