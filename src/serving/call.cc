@@ -129,7 +129,7 @@ void Call::MeasureSize() {
     return;
   }
   size_ = BatchKeyOf(*model_->interface, request_, reinterpret_cast<uintptr_t>(model_.get()));
-  if (model_->never_batch.load(std::memory_order_relaxed)) size_.group = 0;
+  if (model_->never_batch.load(std::memory_order_relaxed) || model_->max_batch == 1) size_.group = 0;
 }
 
 sched::TaskInfo Call::Info() const {
