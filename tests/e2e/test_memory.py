@@ -35,14 +35,14 @@ def value_info(name, *shape):
     return field(1, name) + field(2, field(1, field(1, 1) + field(2, dims)))
 
 
-def write_scaling_model(path, factor):
-    """y = x W in ONNX, with W = factor times the identity."""
-    row = struct.pack(f"<{SIDE + 1}f", factor, *[0.0] * SIDE)
-    weights = (row * SIDE)[: SIDE * SIDE * 4]
-    tensor = field(1, SIDE) + field(1, SIDE) + field(2, 1) + field(8, "W") + field(9, weights)
+def write_scaling_model(path, factor, side=SIDE):
+    """y = x W in ONNX, with W = factor times the identity of side x side."""
+    row = struct.pack(f"<{side + 1}f", factor, *[0.0] * side)
+    weights = (row * side)[: side * side * 4]
+    tensor = field(1, side) + field(1, side) + field(2, 1) + field(8, "W") + field(9, weights)
     node = field(1, "x") + field(1, "W") + field(2, "y") + field(3, "scale") + field(4, "MatMul")
-    graph = (field(1, node) + field(2, "g") + field(5, tensor) + field(11, value_info("x", "N", SIDE))
-             + field(12, value_info("y", "N", SIDE)))
+    graph = (field(1, node) + field(2, "g") + field(5, tensor) + field(11, value_info("x", "N", side))
+             + field(12, value_info("y", "N", side)))
     path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 17)))
 
 

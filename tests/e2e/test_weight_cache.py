@@ -2,25 +2,13 @@
 """The weight cache behind a running mlos-core: made once in a worker's own folder, moved in by the daemon, read by all workers, and
 out of reach of a model that takes over its engine."""
 import os
-import struct
 
 import pytest
 
 import mlos
-from test_memory import field, value_info
+from test_memory import write_scaling_model
 
 SIDE = 1536  # 9 MiB of weights: models from 8 MiB on are cached
-
-
-def write_model(path, factor):
-    """y = x W in ONNX, with W = factor times the identity."""
-    row = struct.pack(f"<{SIDE + 1}f", factor, *[0.0] * SIDE)
-    weights = (row * SIDE)[: SIDE * SIDE * 4]
-    tensor = field(1, SIDE) + field(1, SIDE) + field(2, 1) + field(8, "W") + field(9, weights)
-    node = field(1, "x") + field(1, "W") + field(2, "y") + field(3, "scale") + field(4, "MatMul")
-    graph = (field(1, node) + field(2, "g") + field(5, tensor) + field(11, value_info("x", "N", SIDE))
-             + field(12, value_info("y", "N", SIDE)))
-    path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 17)))
 
 
 @pytest.fixture
@@ -28,7 +16,7 @@ def wide(tmp_path):
     def make(factor):
         folder = tmp_path / f"times{factor}"
         folder.mkdir()
-        write_model(folder / "model.onnx", factor)
+        write_scaling_model(folder / "model.onnx", factor, SIDE)
         return str(folder / "model.onnx")
     return make
 
