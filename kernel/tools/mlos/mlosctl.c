@@ -104,7 +104,7 @@ static void put_flags(const char *key, uint64_t flags, const char *const *names,
 
 static void show_info(void)
 {
-	static const char *const features[] = { "tensors", "scheduler", "gpus", "boost", "numa", "prefetch", "dedup", "lists" };
+	static const char *const features[] = { "tensors", "scheduler", "gpus", "boost", "numa", "prefetch", "dedup", "lists", "share" };
 	struct mlos_version v = { .size = sizeof(v) };
 	char abi[32];
 
@@ -112,7 +112,7 @@ static void show_info(void)
 	snprintf(abi, sizeof(abi), "%u.%u", v.abi_major, v.abi_minor);
 	record_begin("module");
 	put_text("abi", abi, sizeof(abi));
-	put_flags("features", v.features, features, 8);
+	put_flags("features", v.features, features, 9);
 	put_number("slots", v.slots, PLAIN);
 	put_number("memory_limit", v.memory_limit, BYTES);
 	put_number("max_models", v.max_models, PLAIN);
@@ -229,12 +229,23 @@ static void show_models(void)
 	free(m);
 }
 
+static const char *name_of(const struct mlos_model_info *models, uint32_t count, uint64_t id)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++)
+		if (models[i].model_id == id)
+			return models[i].name;
+	return "-";
+}
+
 static void show_tensors(void)
 {
 	static const char *const flags[] = { "readonly", "backed", "discardable", "dedup", "strict", "gpu", "populate" };
 	static const char *const state[] = { "resident", "pinned", "shared", "lost" };
-	uint32_t count, i;
+	uint32_t count, n_models, i;
 	struct mlos_tensor_info *t = fetch(MLOS_IOC_TENSOR_LIST, "TENSOR_LIST", sizeof(*t), &count);
+	struct mlos_model_info *m = fetch(MLOS_IOC_MODEL_LIST, "MODEL_LIST", sizeof(*m), &n_models);
 
 	table_begin("tensors");
 	for (i = 0; i < count; i++) {
@@ -250,9 +261,11 @@ static void show_tensors(void)
 		put_number("mappings", t[i].mappings, PLAIN);
 		put_flags("flags", t[i].flags, flags, 7);
 		put_flags("state", t[i].state, state, 4);
+		put_text("name", name_of(m, n_models, t[i].model_id), MLOS_NAME_MAX);
 		row_end();
 	}
 	table_end();
+	free(m);
 	free(t);
 }
 

@@ -87,6 +87,7 @@ struct mlos_call {
 	u8 bytes[256] __aligned(8);
 	struct file *install; /* becomes the descriptor `fd`, or is dropped with it when the answer cannot be written */
 	int fd;
+	u64 undo_tensor; /* its id is taken back when the answer cannot be written; 0 = none */
 };
 
 /* --- clients: mlos_account.c ------------------------------------------------------------------------------------------- */
@@ -185,10 +186,11 @@ struct mlos_sim_gpu;
 /* Lives as long as its descriptors and mappings; the id, as long as the open file or until TENSOR_FREE. */
 struct mlos_tensor {
 	struct mlos_idnode node;
-	struct kref ref;   /* one of the id, one of the tensor's file */
-	struct mutex lock; /* guards body and maps */
+	struct kref ref;   /* one of the id, one of each file */
+	struct mutex lock; /* guards body, maps, files and mapping */
 	struct mlos_body *body;	/* replaced under mlos_memory.lock too */
 	u32 maps;
+	u32 files; /* open, or about to be */
 	u64 id; /* also after TENSOR_FREE */
 	u64 bytes;
 	u64 model_id;
@@ -198,7 +200,7 @@ struct mlos_tensor {
 	struct mlos_sim_gpu *gpu;
 	atomic_t pinned; /* pins by this id; changed under body->lock, read by compaction */
 	struct mlos_prefetcher *watcher; /* the plan that wants to know of touches; guarded by lock */
-	struct address_space *mapping;	 /* of the tensor's file; valid while maps is not 0 */
+	struct address_space *mapping;	 /* of all its files; valid while files is not 0 */
 };
 
 int mlos_tensor_init(void);
@@ -212,6 +214,7 @@ void mlos_tensors_release(struct mlos_file *file);
 int mlos_tensor_load(struct mlos_tensor *tensor, bool optional, u64 *read_bytes);
 void mlos_tensor_undo(struct mlos_file *file, u64 id);
 long mlos_ioc_tensor_alloc(struct mlos_file *file, void *arg);
+long mlos_ioc_tensor_share(struct mlos_file *file, void *arg);
 long mlos_ioc_tensor_free(struct mlos_file *file, void *arg);
 long mlos_ioc_tensor_pin(struct mlos_file *file, void *arg);
 long mlos_ioc_tensor_unpin(struct mlos_file *file, void *arg);

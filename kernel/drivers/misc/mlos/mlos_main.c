@@ -56,7 +56,7 @@ static long ioc_version(struct mlos_file *file, void *arg)
 	v->abi_major = MLOS_ABI_MAJOR;
 	v->abi_minor = MLOS_ABI_MINOR;
 	v->slots = mlos_enable_scheduler ? mlos_sched.slots : 0;
-	v->features = MLOS_FEATURE_LISTS | (mlos_enable_tmm ? MLOS_FEATURE_TMM | MLOS_FEATURE_DEDUP : 0) |
+	v->features = MLOS_FEATURE_LISTS | (mlos_enable_tmm ? MLOS_FEATURE_TMM | MLOS_FEATURE_DEDUP | MLOS_FEATURE_SHARE : 0) |
 		      (mlos_enable_scheduler ? MLOS_FEATURE_SCHED : 0) |
 		      (mlos_enable_gpu_manager ? MLOS_FEATURE_GPU : 0) |
 		      (mlos_enable_scheduler && READ_ONCE(mlos_enable_boost) ? MLOS_FEATURE_BOOST : 0) |
@@ -95,6 +95,7 @@ static const struct operation operations[] = {
 	OPERATION(MLOS_IOC_MODEL_REGISTER, mlos_ioc_model_register, mlos_model_register, NEEDS_NOTHING),
 	OPERATION(MLOS_IOC_MODEL_UNREGISTER, mlos_ioc_model_unregister, mlos_model_unregister, NEEDS_NOTHING),
 	OPERATION(MLOS_IOC_TENSOR_ALLOC, mlos_ioc_tensor_alloc, mlos_tensor_alloc, NEEDS_TMM),
+	OPERATION(MLOS_IOC_TENSOR_SHARE, mlos_ioc_tensor_share, mlos_tensor_share, NEEDS_TMM),
 	OPERATION(MLOS_IOC_TENSOR_FREE, mlos_ioc_tensor_free, mlos_tensor_free, NEEDS_TMM),
 	OPERATION(MLOS_IOC_TENSOR_PIN, mlos_ioc_tensor_pin, mlos_tensor_op, NEEDS_TMM),
 	OPERATION(MLOS_IOC_TENSOR_UNPIN, mlos_ioc_tensor_unpin, mlos_tensor_op, NEEDS_TMM),
@@ -149,7 +150,8 @@ static void hand_over(struct mlos_file *file, struct mlos_call *call, long faile
 		return;
 	}
 	put_unused_fd(call->fd);
-	mlos_tensor_undo(file, ((struct mlos_tensor_alloc *)call->bytes)->tensor_id);
+	if (call->undo_tensor)
+		mlos_tensor_undo(file, call->undo_tensor);
 	fput(call->install);
 }
 
@@ -191,6 +193,7 @@ static long do_ioctl(struct file *filp, unsigned int cmd, unsigned long user)
 	if (!can_answer(uarg, call.bytes, min_t(u32, usize, op->size)))
 		return -EFAULT;
 	call.install = NULL;
+	call.undo_tensor = 0;
 	ret = op->fn(filp->private_data, call.bytes);
 	if (ret)
 		return ret;

@@ -12,8 +12,6 @@
 
 #include "mlos.h"
 
-#define MLOS_FS_MAGIC 0x6d6c6f73 /* "mlos" */
-
 /*
  * Every tensor has an inode of its own, so that its mappings can be found and fstat() tells its size. The mount lives while a
  * device file or a tensor's file is open, and holds the module so long: a file lets go of its mount after it let go of the module.
@@ -23,7 +21,7 @@ static int tensor_mount_users;
 
 static int tensor_fs_context(struct fs_context *fc)
 {
-	if (!init_pseudo(fc, MLOS_FS_MAGIC))
+	if (!init_pseudo(fc, MLOS_TENSOR_FS_MAGIC))
 		return -ENOMEM;
 	fc->s_iflags |= SB_I_NOEXEC | SB_I_NODEV;
 	return 0;
@@ -176,9 +174,19 @@ static int tensor_mmap(struct file *filp, struct vm_area_struct *vma)
 	return 0;
 }
 
+static void file_gone(struct mlos_tensor *tensor)
+{
+	mutex_lock(&tensor->lock);
+	tensor->files--;
+	mutex_unlock(&tensor->lock);
+}
+
 static int tensor_file_release(struct inode *inode, struct file *filp)
 {
-	mlos_tensor_put(filp->private_data);
+	struct mlos_tensor *tensor = filp->private_data;
+
+	file_gone(tensor);
+	mlos_tensor_put(tensor);
 	return 0;
 }
 
@@ -201,27 +209,47 @@ static const struct file_operations tensor_fops = {
 	.llseek = noop_llseek,
 };
 
-/* Takes a reference of the tensor. */
-static struct file *tensor_file(struct mlos_tensor *tensor)
+/* For one file more, with a reference. All files of a tensor have one inode, so that all its mappings are found. */
+static struct inode *inode_for_file(struct mlos_tensor *tensor)
 {
-	struct inode *inode = alloc_anon_inode(tensor_mount->mnt_sb);
+	struct inode *inode;
+
+	mutex_lock(&tensor->lock);
+	if (tensor->files) {
+		inode = tensor->mapping->host;
+		ihold(inode);
+	} else {
+		inode = alloc_anon_inode(tensor_mount->mnt_sb);
+		if (IS_ERR(inode))
+			goto unlock;
+		inode->i_size = tensor->bytes;
+		inode->i_mode = S_IFREG | 0600;
+		inode->i_op = &tensor_iops;
+		tensor->mapping = inode->i_mapping;
+	}
+	tensor->files++;
+unlock:
+	mutex_unlock(&tensor->lock);
+	return inode;
+}
+
+/* Takes a reference of the tensor. What is open for reading only is not mapped for writing, nor made so by mprotect(). */
+static struct file *tensor_file(struct mlos_tensor *tensor, bool readonly)
+{
+	struct inode *inode = inode_for_file(tensor);
 	struct file *filp;
 
 	if (IS_ERR(inode))
 		return ERR_CAST(inode);
-	inode->i_size = tensor->bytes;
-	inode->i_mode = S_IFREG | 0600;
-	inode->i_op = &tensor_iops;
-	filp = alloc_file_pseudo(inode, tensor_mount, "tensor",
-				 tensor->flags & MLOS_TENSOR_READONLY ? O_RDONLY : O_RDWR, &tensor_fops);
+	filp = alloc_file_pseudo(inode, tensor_mount, "tensor", readonly ? O_RDONLY : O_RDWR, &tensor_fops);
 	if (IS_ERR(filp)) {
+		file_gone(tensor);
 		iput(inode);
 		return filp;
 	}
 	/* Given back by fput(), which thinks that an open took it. */
 	__module_get(THIS_MODULE);
 	kref_get(&tensor->ref);
-	tensor->mapping = inode->i_mapping;
 	filp->private_data = tensor;
 	return filp;
 }
@@ -360,7 +388,7 @@ long mlos_ioc_tensor_alloc(struct mlos_file *file, void *arg)
 	ret = call->fd;
 	if (call->fd < 0)
 		goto put;
-	filp = tensor_file(tensor);
+	filp = tensor_file(tensor, tensor->flags & MLOS_TENSOR_READONLY);
 	ret = PTR_ERR_OR_ZERO(filp);
 	if (ret)
 		goto put_fd;
@@ -375,10 +403,47 @@ long mlos_ioc_tensor_alloc(struct mlos_file *file, void *arg)
 	a->tensor_id = tensor->id;
 	a->fd = call->fd;
 	call->install = filp;
+	call->undo_tensor = tensor->id;
 	return 0;
 put_fd:
 	put_unused_fd(call->fd);
 put:
+	mlos_tensor_put(tensor);
+	return ret;
+}
+
+static int share(struct mlos_tensor *tensor, bool readonly, struct mlos_call *call)
+{
+	struct file *filp;
+	int fd = get_unused_fd_flags(O_CLOEXEC);
+
+	if (fd < 0)
+		return fd;
+	filp = tensor_file(tensor, readonly);
+	if (IS_ERR(filp)) {
+		put_unused_fd(fd);
+		return PTR_ERR(filp);
+	}
+	call->fd = fd;
+	call->install = filp;
+	return 0;
+}
+
+long mlos_ioc_tensor_share(struct mlos_file *file, void *arg)
+{
+	struct mlos_tensor_share *a = arg;
+	struct mlos_call *call = container_of(arg, struct mlos_call, bytes[0]);
+	struct mlos_tensor *tensor;
+	int ret;
+
+	if ((a->flags & ~MLOS_SHARE_READONLY) || a->reserved)
+		return -EINVAL;
+	tensor = mlos_tensor_get(file, a->tensor_id);
+	if (!tensor)
+		return -ENOENT;
+	ret = share(tensor, (a->flags & MLOS_SHARE_READONLY) || (tensor->flags & MLOS_TENSOR_READONLY), call);
+	if (!ret)
+		a->fd = call->fd;
 	mlos_tensor_put(tensor);
 	return ret;
 }

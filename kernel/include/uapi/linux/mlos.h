@@ -25,7 +25,7 @@
 
 #define MLOS_DEVICE "/dev/mlos-ml"
 #define MLOS_ABI_MAJOR 1
-#define MLOS_ABI_MINOR 1
+#define MLOS_ABI_MINOR 2
 
 #define MLOS_IOC_TYPE 0xED
 
@@ -40,6 +40,7 @@
 #define MLOS_FEATURE_PREFETCH (1ULL << 5)  /* prefetch plans */
 #define MLOS_FEATURE_DEDUP (1ULL << 6)     /* MLOS_TENSOR_DEDUP */
 #define MLOS_FEATURE_LISTS (1ULL << 7)     /* CLIENT_LIST and the other lists, STATS: since ABI 1.1 */
+#define MLOS_FEATURE_SHARE (1ULL << 8)     /* TENSOR_SHARE: since ABI 1.2 */
 
 /* MLOS_IOC_VERSION: any time. */
 struct mlos_version {
@@ -91,10 +92,13 @@ struct mlos_model_unregister {
 #define MLOS_ALLOC_GPU (1U << 5)	  /* takes its bytes from the pool of `gpu` */
 #define MLOS_TENSOR_POPULATE (1U << 6)	  /* all pages now rather than at first touch */
 
+/* statfs.f_type of a tensor's descriptor. */
+#define MLOS_TENSOR_FS_MAGIC 0x6d6c6f73
+
 /*
  * MLOS_IOC_TENSOR_ALLOC. The descriptor can be mapped (MAP_SHARED or MAP_PRIVATE, within the size rounded up to pages;
  * a READONLY tensor not writable; never executable), passed to other processes, and fstat() tells the size, which no ftruncate()
- * changes. read/write are not supported.
+ * changes; fstatfs() tells MLOS_TENSOR_FS_MAGIC. read/write are not supported.
  * Without BACKED and DISCARDABLE the content is never dropped. BACKED without READONLY: a tensor that was mapped writable
  * is no longer dropped, nor is one that shares pages with a tensor of another file: the files may have changed. Pages are charged to
  * the control group of the process that opened the device. ENOMEM: over the limit, the module's or the control group's, after evicting
@@ -120,6 +124,22 @@ struct mlos_tensor_free {
 	__u32 size;
 	__u32 flags;			/* [in] 0 */
 	__u64 tensor_id;		/* [in] */
+};
+
+/* mlos_tensor_share.flags */
+#define MLOS_SHARE_READONLY (1U << 0)	/* whoever has the descriptor can only read */
+
+/*
+ * MLOS_IOC_TENSOR_SHARE, since ABI 1.2: one more descriptor of the tensor, an open file of its own. With READONLY its shared mappings are
+ * not writable and do not become so, as of a READONLY tensor; the tensor and its other descriptors stay as they are. Without, it can do
+ * what the first descriptor can. The memory lives until the last of them and of their mappings goes.
+ */
+struct mlos_tensor_share {
+	__u32 size;
+	__u32 flags;			/* [in] MLOS_SHARE_* */
+	__u64 tensor_id;		/* [in] */
+	__s32 fd;			/* [out] */
+	__u32 reserved;
 };
 
 /* mlos_tensor_op.state */
@@ -598,6 +618,7 @@ struct mlos_status {
 #define MLOS_IOC_TENSOR_PIN MLOS_IO(12)
 #define MLOS_IOC_TENSOR_UNPIN MLOS_IO(13)
 #define MLOS_IOC_TENSOR_PREFETCH MLOS_IO(14)
+#define MLOS_IOC_TENSOR_SHARE MLOS_IO(15)
 #define MLOS_IOC_MEMORY_DEFRAG MLOS_IO(20)
 #define MLOS_IOC_MEMORY_TRIM MLOS_IO(21)
 #define MLOS_IOC_INFERENCE_START MLOS_IO(30)

@@ -12,6 +12,7 @@ static const struct {
 	{ MLOS_IOC_MODEL_UNREGISTER, sizeof(struct mlos_model_unregister), "MODEL_UNREGISTER" },
 	{ MLOS_IOC_TENSOR_ALLOC, sizeof(struct mlos_tensor_alloc), "TENSOR_ALLOC" },
 	{ MLOS_IOC_TENSOR_FREE, sizeof(struct mlos_tensor_free), "TENSOR_FREE" },
+	{ MLOS_IOC_TENSOR_SHARE, sizeof(struct mlos_tensor_share), "TENSOR_SHARE" },
 	{ MLOS_IOC_TENSOR_PIN, sizeof(struct mlos_tensor_op), "TENSOR_PIN" },
 	{ MLOS_IOC_TENSOR_UNPIN, sizeof(struct mlos_tensor_op), "TENSOR_UNPIN" },
 	{ MLOS_IOC_TENSOR_PREFETCH, sizeof(struct mlos_tensor_op), "TENSOR_PREFETCH" },
@@ -54,6 +55,7 @@ static void layout_is_frozen(void)
 	EXPECT_EQ(sizeof(struct mlos_model_register), 80);
 	EXPECT_EQ(sizeof(struct mlos_tensor_alloc), 64);
 	EXPECT_EQ(sizeof(struct mlos_tensor_op), 32);
+	EXPECT_EQ(sizeof(struct mlos_tensor_share), 24);
 	EXPECT_EQ(sizeof(struct mlos_numa_node), 56);
 	EXPECT_EQ(sizeof(struct mlos_inference_start), 72); /* 64 in ABI 1.0 */
 	EXPECT_EQ(sizeof(struct mlos_inference_wait), 48);
@@ -83,6 +85,7 @@ static void version_tells_limits(void)
 	EXPECT(v.slots > 0 && v.max_models > 0 && v.max_tensors > 0 && v.max_inferences > 0);
 	EXPECT(v.features & MLOS_FEATURE_TMM);
 	EXPECT(v.features & MLOS_FEATURE_SCHED);
+	EXPECT(v.features & MLOS_FEATURE_SHARE);
 	close(fd);
 }
 
@@ -417,6 +420,31 @@ static void tensor_operation_fields(void)
 	close(other);
 }
 
+static void share_fields(void)
+{
+	int fd = dev(), other = dev();
+	struct mlos_tensor_alloc t;
+	struct mlos_tensor_share s = { .size = sizeof(s) };
+
+	EXPECT_EQ(tensor(fd, 8192, 0, -1, &t), 0);
+	s.tensor_id = t.tensor_id;
+	WRONG(MLOS_IOC_TENSOR_SHARE, s, tensor_id, 0, ENOENT);
+	WRONG(MLOS_IOC_TENSOR_SHARE, s, tensor_id, t.tensor_id + 1, ENOENT);
+	WRONG(MLOS_IOC_TENSOR_SHARE, s, tensor_id, ~0ULL, ENOENT);
+	WRONG(MLOS_IOC_TENSOR_SHARE, s, flags, 2, EINVAL);
+	WRONG(MLOS_IOC_TENSOR_SHARE, s, flags, 1u << 31, EINVAL);
+	WRONG(MLOS_IOC_TENSOR_SHARE, s, reserved, 1, EINVAL);
+	EXPECT_ERRNO(ioctl(other, MLOS_IOC_TENSOR_SHARE, &s), ENOENT);
+	EXPECT_EQ(ioctl(fd, MLOS_IOC_TENSOR_SHARE, &s), 0);
+	EXPECT(fcntl(s.fd, F_GETFD) & FD_CLOEXEC);
+	close(s.fd);
+	EXPECT_EQ(tensor_free(fd, t.tensor_id), 0);
+	EXPECT_ERRNO(tensor_share(fd, t.tensor_id, 0, &s), ENOENT);
+	close(t.fd);
+	close(fd);
+	close(other);
+}
+
 static void memory_fields(void)
 {
 	int fd = dev();
@@ -658,6 +686,7 @@ static const struct tap_test tests[] = {
 	{ "NUMA_STATS and GPU_LIST: each field wrong", list_fields },
 	{ "prefetch plans: each field wrong", plan_fields },
 	{ "PIN, UNPIN, PREFETCH, MIGRATE, FREE: each field wrong", tensor_operation_fields },
+	{ "TENSOR_SHARE: each field wrong", share_fields },
 	{ "TRIM and DEFRAG: each field wrong", memory_fields },
 	{ "predictions: each field wrong", prediction_fields },
 	{ "entries of INFERENCE_BATCH: each field wrong", batch_entry_fields },

@@ -92,6 +92,12 @@ static inline int tensor_op(int fd, unsigned long op, uint64_t id, struct mlos_t
 	return ioctl(fd, op, a);
 }
 
+static inline int tensor_share(int fd, uint64_t id, uint32_t flags, struct mlos_tensor_share *a)
+{
+	*a = (struct mlos_tensor_share){ .size = sizeof(*a), .flags = flags, .tensor_id = id };
+	return ioctl(fd, MLOS_IOC_TENSOR_SHARE, a);
+}
+
 static inline int tensor_free(int fd, uint64_t id)
 {
 	struct mlos_tensor_free a = { .size = sizeof(a), .tensor_id = id };

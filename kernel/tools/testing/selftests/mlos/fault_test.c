@@ -139,6 +139,28 @@ static int call_tensor_alloc_gpu(void)
 	return alloc_tensor(MLOS_ALLOC_GPU, 0);
 }
 
+static int share_tensor(uint64_t id, uint32_t flags)
+{
+	struct mlos_tensor_share a;
+	int ret = tensor_share(r.dev, id, flags, &a);
+
+	r.made_fd = ret ? -1 : a.fd;
+	return ret;
+}
+
+static int call_tensor_share(void)
+{
+	return share_tensor(r.plain.tensor_id, MLOS_SHARE_READONLY);
+}
+
+/* No descriptor of it is open. */
+static int call_tensor_share_alone(void)
+{
+	close(r.backed.fd);
+	r.backed.fd = -1;
+	return share_tensor(r.backed.tensor_id, 0);
+}
+
 static int call_tensor_free(void)
 {
 	return tensor_free(r.dev, r.backed.tensor_id);
@@ -403,6 +425,8 @@ static void inject(const char *name, int (*call)(void))
 	X(call_tensor_alloc_populated, "TENSOR_ALLOC, populated")                                      \
 	X(call_tensor_alloc_backed, "TENSOR_ALLOC, backed and shared")                                 \
 	X(call_tensor_alloc_gpu, "TENSOR_ALLOC, of an accelerator")                                    \
+	X(call_tensor_share, "TENSOR_SHARE")                                                           \
+	X(call_tensor_share_alone, "TENSOR_SHARE, of a tensor without a descriptor")                   \
 	X(call_tensor_free, "TENSOR_FREE")                                                             \
 	X(call_pin, "TENSOR_PIN and UNPIN")                                                            \
 	X(call_prefetch, "TENSOR_PREFETCH")                                                            \

@@ -114,6 +114,7 @@ static void it_shows_what_a_client_holds(void)
 	EXPECT(strstr(out, "\"name\":\"resnet \\\"50\\\"\\\\?[31m\""));
 	EXPECT_EQ(run("mlosctl tensors"), 0);
 	EXPECT(strstr(out, "3.0 MiB"));
+	EXPECT(strstr(out, "resnet \"50\""));
 	EXPECT_EQ(run("mlosctl --json tensors"), 0);
 	EXPECT(is_json(out));
 	snprintf(wanted, sizeof(wanted), "\"tensor\":%llu,\"model\":%llu,", (unsigned long long)t.tensor_id, (unsigned long long)m);

@@ -342,6 +342,38 @@ static void plans_against_their_tensors(void)
 	EXPECT(end());
 }
 
+/* --- descriptors of one tensor that come and go ------------------------------------------------------------------------- */
+
+/* Now and then there is none left, and the next one begins anew. */
+static void *shares(void *arg)
+{
+	uint32_t seed = seed_of(arg);
+	struct mlos_tensor_share s;
+	uint8_t *p;
+	int i;
+
+	for (i = 0; i < STEPS; i++) {
+		if (tensor_share(fd, pick(&seed), next(&seed) % 2 ? MLOS_SHARE_READONLY : 0, &s))
+			continue;
+		p = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, s.fd, 0);
+		close(s.fd);
+		if (p == MAP_FAILED)
+			continue;
+		touch(p, &seed);
+		munmap(p, BYTES);
+	}
+	return NULL;
+}
+
+static void descriptors_of_one_tensor_come_and_go(void)
+{
+	static void *(*const workers[])(void *) = { shares, shares, shares, makes_and_frees, plans, follows_plans };
+
+	EXPECT(begin());
+	together(workers, 6);
+	EXPECT(end());
+}
+
 /* --- models that go while they are used ------------------------------------------------------------------------------- */
 
 static atomic_uint_fast64_t models[4];
@@ -772,6 +804,7 @@ static const struct tap_test tests[] = {
 	{ "mappings against eviction, migration, limits and shortage", mappings_against_eviction },
 	{ "content is right while pages come and go", content_is_right_while_pages_come_and_go },
 	{ "free against use", free_against_use },
+	{ "descriptors of one tensor come and go", descriptors_of_one_tensor_come_and_go },
 	{ "plans against their tensors", plans_against_their_tensors },
 	{ "unregister against use", unregister_against_use },
 	{ "start, wait and done against each other", start_wait_and_done_against_each_other },

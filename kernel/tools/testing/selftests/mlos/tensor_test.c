@@ -2,6 +2,7 @@
 /* Tensor memory: mapped by several processes, filled from files, evicted, pinned, shared, moved. */
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include "client.h"
@@ -384,6 +385,7 @@ static void a_tensors_descriptor_is_only_for_mapping(void)
 	int fd = dev();
 	struct mlos_tensor_alloc t;
 	struct stat st;
+	struct statfs fs;
 	char path[64], byte = 1;
 
 	EXPECT_EQ(tensor(fd, 3 * PAGE + 5, 0, -1, &t), 0);
@@ -392,6 +394,8 @@ static void a_tensors_descriptor_is_only_for_mapping(void)
 	EXPECT_ERRNO(fallocate(t.fd, 0, 0, 8 * PAGE), EOPNOTSUPP);
 	EXPECT_EQ(fstat(t.fd, &st), 0);
 	EXPECT_EQ(st.st_size, 3 * PAGE + 5);
+	EXPECT_EQ(fstatfs(t.fd, &fs), 0);
+	EXPECT_EQ(fs.f_type, MLOS_TENSOR_FS_MAGIC);
 	EXPECT_ERRNO(read(t.fd, &byte, 1), EINVAL);
 	EXPECT_ERRNO(write(t.fd, &byte, 1), EINVAL);
 	EXPECT(mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, t.fd, 0) == MAP_FAILED && errno == EPERM);
@@ -451,6 +455,105 @@ static void a_file_of_an_overlay_is_refused(void)
 	umount("/tmp/ov/all");
 }
 
+/* The maker writes, the other only reads, whatever it tries. */
+static void a_read_only_descriptor_reads_what_others_write(void)
+{
+	int fd = dev();
+	struct mlos_tensor_alloc t;
+	struct mlos_tensor_share s, again;
+	struct stat st;
+	char path[64];
+	uint8_t *own, *theirs, *copy;
+
+	EXPECT_EQ(tensor(fd, 2 * PAGE + 5, 0, -1, &t), 0);
+	EXPECT_EQ(tensor_share(fd, t.tensor_id, MLOS_SHARE_READONLY, &s), 0);
+	EXPECT(s.fd != t.fd);
+	own = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, t.fd, 0);
+	theirs = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, s.fd, 0);
+	EXPECT(own != MAP_FAILED && theirs != MAP_FAILED);
+	own[PAGE] = 7;
+	EXPECT_EQ(theirs[PAGE], 7);
+	EXPECT_ERRNO(mprotect(theirs, PAGE, PROT_READ | PROT_WRITE), EACCES);
+	EXPECT(mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, s.fd, 0) == MAP_FAILED && errno == EACCES);
+	EXPECT(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, s.fd, 0) == MAP_FAILED && errno == EACCES);
+	EXPECT(mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, s.fd, 0) == MAP_FAILED && errno == EPERM);
+	EXPECT_ERRNO(madvise(theirs, PAGE, MADV_REMOVE), EACCES);
+	EXPECT_ERRNO(ftruncate(s.fd, PAGE), EINVAL);
+	EXPECT_ERRNO(write(s.fd, own, 1), EBADF);
+	EXPECT_EQ(fstat(s.fd, &st), 0);
+	EXPECT_EQ(st.st_size, 2 * PAGE + 5);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", s.fd);
+	EXPECT_ERRNO(open(path, O_RDWR), ENXIO);
+	copy = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, s.fd, 0);
+	EXPECT(copy != MAP_FAILED);
+	copy[PAGE] = 9;
+	EXPECT_EQ(own[PAGE], 7);
+	/* The first descriptor is as it was; another one without the flag can write. */
+	EXPECT_EQ(tensor_share(fd, t.tensor_id, 0, &again), 0);
+	munmap(own, 2 * PAGE);
+	own = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, again.fd, PAGE);
+	EXPECT(own != MAP_FAILED);
+	own[0] = 8;
+	EXPECT_EQ(theirs[PAGE], 8);
+	EXPECT_EQ(copy[PAGE], 9);
+	munmap(own, PAGE);
+	munmap(copy, 2 * PAGE);
+	munmap(theirs, 2 * PAGE);
+	close(again.fd);
+	close(s.fd);
+	close(t.fd);
+	close(fd);
+}
+
+static void of_a_read_only_tensor_every_descriptor_is_read_only(void)
+{
+	int fd = dev(), file = pattern_file(PAGE, 3);
+	struct mlos_tensor_alloc t;
+	struct mlos_tensor_share s;
+	uint8_t *p;
+
+	EXPECT_EQ(tensor(fd, PAGE, MLOS_TENSOR_BACKED | MLOS_TENSOR_READONLY, file, &t), 0);
+	EXPECT_EQ(tensor_share(fd, t.tensor_id, 0, &s), 0);
+	EXPECT(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, s.fd, 0) == MAP_FAILED && errno == EACCES);
+	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, s.fd, 0);
+	EXPECT(p != MAP_FAILED && matches(p, PAGE, 3));
+	munmap(p, PAGE);
+	close(s.fd);
+	close(t.fd);
+	close(file);
+	close(fd);
+}
+
+static void memory_lives_until_its_last_descriptor_goes(void)
+{
+	int fd = dev();
+	struct mlos_tensor_alloc t;
+	struct mlos_tensor_share a, b;
+	uint64_t before = resident();
+	uint8_t *p;
+
+	EXPECT_EQ(tensor(fd, 4 * PAGE, MLOS_TENSOR_POPULATE, -1, &t), 0);
+	/* With no descriptor left the id alone keeps it. */
+	close(t.fd);
+	EXPECT_EQ(resident(), before + 4 * PAGE);
+	EXPECT_EQ(tensor_share(fd, t.tensor_id, 0, &a), 0);
+	EXPECT_EQ(tensor_share(fd, t.tensor_id, MLOS_SHARE_READONLY, &b), 0);
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, a.fd, 0);
+	EXPECT(p != MAP_FAILED);
+	p[0] = 42;
+	munmap(p, PAGE);
+	close(a.fd);
+	EXPECT_EQ(tensor_free(fd, t.tensor_id), 0);
+	close(fd);
+	EXPECT_EQ(resident(), before + 4 * PAGE);
+	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, b.fd, 0);
+	EXPECT(p != MAP_FAILED);
+	close(b.fd);
+	EXPECT_EQ(p[0], 42);
+	munmap(p, PAGE);
+	EXPECT_EQ(resident(), before);
+}
+
 static const struct tap_test tests[] = {
 	{ "memory is shared between processes", memory_is_shared_between_processes },
 	{ "memory outlives the id and the open file while mapped", memory_outlives_the_id_and_the_open_file_while_mapped },
@@ -467,6 +570,9 @@ static const struct tap_test tests[] = {
 	{ "a tensor's descriptor is only for mapping", a_tensors_descriptor_is_only_for_mapping },
 	{ "shared content does not change with the file of another", shared_content_does_not_change_with_the_file_of_another },
 	{ "a file of an overlay is refused", a_file_of_an_overlay_is_refused },
+	{ "a read-only descriptor reads what others write", a_read_only_descriptor_reads_what_others_write },
+	{ "of a read-only tensor every descriptor is read-only", of_a_read_only_tensor_every_descriptor_is_read_only },
+	{ "memory lives until its last descriptor goes", memory_lives_until_its_last_descriptor_goes },
 	{ "a killed process leaves nothing", a_killed_process_leaves_nothing },
 };
 TAP_MAIN(tests)
