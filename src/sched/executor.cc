@@ -4,12 +4,16 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/event_turn.h"
+
 namespace mlos::sched {
 namespace {
 
 constexpr int64_t kLongestSleepNs = 3'600'000'000'000;
 // How late a drop may be; keeps the wake-ups of several drops together.
 constexpr int64_t kDropSlackNs = 200'000;
+// Work that was put off to a turn's end is shared with another thread when it takes longer than that: waking one costs a tenth of it.
+constexpr int64_t kShareBeyondNs = 500'000;
 
 // The executor whose thread this is.
 thread_local const Executor* current_executor = nullptr;
@@ -55,16 +59,17 @@ Executor::Executor(const ExecutorOptions& options, Clock& clock)
 }
 
 Executor::~Executor() {
-  std::unordered_map<uint64_t, std::unique_ptr<Job>> left;
+  std::unordered_map<uint64_t, Waiting> left;
   {
     MutexLock lock(mu_);
     stopping_ = true;
     left.swap(jobs_);
-    for (const auto& [id, job] : left) scheduler_.Remove(id);
+    for (const auto& [id, waiting] : left) scheduler_.Remove(id);
+    put_off_ = 0;
   }
   work_.NotifyAll();
-  for (auto& [id, job] : left) {
-    job->Drop({.refusal = Refusal::kStopping, .status = Unavailable("the server is shutting down")});
+  for (auto& [id, waiting] : left) {
+    waiting.job->Drop({.refusal = Refusal::kStopping, .status = Unavailable("the server is shutting down")});
   }
   left.clear();
   for (std::thread& thread : threads_) thread.join();
@@ -85,6 +90,7 @@ void Executor::Submit(uint64_t id, const TaskInfo& info, Inline how, std::unique
         info.profile != nullptr ? info.profile->Predict(info.size, 1).p50_ns : info.predicted_ns;
     may_inline = predicted_ns > 0 && predicted_ns < options_.inline_below_ns;
   }
+  EventTurn* const turn = how == Inline::kIfShort && may_inline ? EventTurn::Current() : nullptr;
   const int64_t now_ns = clock_.MonotonicNs();
   Execution started;
   Dropped refused;
@@ -94,17 +100,24 @@ void Executor::Submit(uint64_t id, const TaskInfo& info, Inline how, std::unique
     MutexLock lock(mu_);
     if (stopping_) {
       refused = {.refusal = Refusal::kStopping, .status = Unavailable("the server is shutting down")};
-    } else if (may_inline && scheduler_.StartNow(info, now_ns, &decision_)) {
+    } else if (turn == nullptr && may_inline && scheduler_.StartNow(info, now_ns, &decision_)) {
       started = Execution(this, decision_);
     } else {
+      // Behind others it waits as they do.
+      const bool put_off = turn != nullptr && scheduler_.queued() == put_off_;
       const Admission admission = scheduler_.Add(id, info, now_ns);
       if (admission.refusal != Refusal::kNone) {
         refused = Explain(admission.refusal, admission, info, now_ns);
       } else {
         job->OnQueued(admission);
-        jobs_.emplace(id, std::move(job));
+        jobs_.emplace(id, Waiting{std::move(job), put_off});
         displaced = TakeJob(admission.displaced);
-        wake = WantsThread(now_ns);
+        if (put_off) {
+          ++put_off_;
+          turn->AtEnd(this, [this] { RunPutOff(); });
+        } else {
+          wake = WantsThread(now_ns);
+        }
       }
     }
   }
@@ -142,7 +155,8 @@ bool Executor::End(uint64_t execution) {
 std::unique_ptr<Job> Executor::TakeJob(uint64_t id) {
   const auto it = jobs_.find(id);
   if (it == jobs_.end()) return nullptr;
-  std::unique_ptr<Job> job = std::move(it->second);
+  std::unique_ptr<Job> job = std::move(it->second.job);
+  if (it->second.put_off) --put_off_;
   jobs_.erase(it);
   return job;
 }
@@ -211,15 +225,46 @@ void Executor::WorkerLoop() {
     }
     // The next decision is another thread's while this one runs.
     if (more) work_.NotifyOne();
-    if (ready.dropped.refusal != Refusal::kNone) {
-      for (const auto& job : ready.jobs) job->Drop(ready.dropped);
-      continue;
-    }
-    std::unique_ptr<Job> first = std::move(ready.jobs.front());
-    ready.jobs.erase(ready.jobs.begin());
-    Job* const runner = first.get();
-    runner->Run(std::move(first), std::move(ready.jobs), std::move(ready.execution));
+    Start(std::move(ready));
   }
+}
+
+void Executor::Start(Ready ready) {
+  if (ready.dropped.refusal != Refusal::kNone) {
+    for (const auto& job : ready.jobs) job->Drop(ready.dropped);
+    return;
+  }
+  std::unique_ptr<Job> first = std::move(ready.jobs.front());
+  ready.jobs.erase(ready.jobs.begin());
+  Job* const runner = first.get();
+  runner->Run(std::move(first), std::move(ready.jobs), std::move(ready.execution));
+}
+
+void Executor::RunPutOff() {
+  // What an execution that ends here leaves free, this thread takes itself.
+  const Executor* const before = std::exchange(current_executor, this);
+  while (true) {
+    Ready ready;
+    bool wake = false;
+    bool mine = false;
+    {
+      MutexLock lock(mu_);
+      mine = TakePutOff(&ready, &wake);
+    }
+    if (wake) work_.NotifyOne();
+    if (!mine) break;
+    Start(std::move(ready));
+  }
+  current_executor = before;
+}
+
+bool Executor::TakePutOff(Ready* out, bool* wake) {
+  if (put_off_ == 0) return false;
+  const int64_t now_ns = clock_.MonotonicNs();
+  // Among other work, or when no slot is free, the executor's own threads decide when its time has come.
+  const bool mine = scheduler_.queued() == put_off_ && TakeReady(out);
+  *wake = (!mine || scheduler_.WaitNs(now_ns) > kShareBeyondNs) && WantsThread(now_ns);
+  return mine;
 }
 
 Dropped Executor::Explain(Refusal refusal, const Admission& admission, const TaskInfo& info,

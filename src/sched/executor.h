@@ -6,7 +6,8 @@
 //    exactly once.
 //  - An execution holds its slots until its Execution ends, on whatever thread and however long after Run has returned.
 //  - A job that is predicted to be shorter than inline_below_ns, or whose Run does not block, starts on the submitting thread when nothing
-//    waits and a slot is free: for a model of a few microseconds two thread hops would be most of the latency.
+//    waits and a slot is free: for a model of a few microseconds two thread hops would be most of the latency. Where that thread
+//    serves events in turns (base/event_turn.h) it starts at the turn's end, together with what the turn's other events brought.
 #pragma once
 
 #include <atomic>
@@ -109,7 +110,7 @@ struct ExecutorOptions {
 class Executor {
  public:
   explicit Executor(const ExecutorOptions& options, Clock& clock = Clock::Real());
-  // Drops what is queued, waits for what runs.
+  // Drops what is queued, waits for what runs. Turns in which something was submitted must have ended.
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -135,8 +136,19 @@ class Executor {
     Dropped dropped;  // when it is not to be run
   };
 
+  // A job that waits, and whether for the end of a turn of the thread that submitted it.
+  struct Waiting {
+    std::unique_ptr<Job> job;
+    bool put_off = false;
+  };
+
   bool End(uint64_t execution);
   void WorkerLoop();
+  // At the end of a turn: starts on this thread what was put off.
+  void RunPutOff();
+  // The same for one decision; false when there is none for this thread.
+  bool TakePutOff(Ready* out, bool* wake) MLOS_REQUIRES(mu_);
+  static void Start(Ready ready);
   // The next thing to do outside the lock; false when there is none.
   bool TakeReady(Ready* out) MLOS_REQUIRES(mu_);
   std::unique_ptr<Job> TakeJob(uint64_t id) MLOS_REQUIRES(mu_);
@@ -155,7 +167,8 @@ class Executor {
   CondVar work_;
   CondVar idle_;
   Scheduler scheduler_ MLOS_GUARDED_BY(mu_);
-  std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_ MLOS_GUARDED_BY(mu_);  // those that wait
+  std::unordered_map<uint64_t, Waiting> jobs_ MLOS_GUARDED_BY(mu_);
+  size_t put_off_ MLOS_GUARDED_BY(mu_) = 0;  // of those
   std::vector<std::unique_ptr<Job>> cancelled_ MLOS_GUARDED_BY(mu_);
   Decision decision_ MLOS_GUARDED_BY(mu_);
   size_t sleeping_ MLOS_GUARDED_BY(mu_) = 0;   // threads

@@ -3,10 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
+#include <vector>
+
+#include "base/event_turn.h"
 
 namespace mlos::sched {
 namespace {
@@ -225,6 +230,163 @@ TEST(ExecutorTest, RunsShortTasksOnTheCallerOnlyWhenASlotIsFree) {
   EXPECT_EQ(executor.queued(), 1u) << "the only slot is taken";
   blocker.Release();
   queued_done.Wait();
+}
+
+// --- put off to the end of a turn -------------------------------------------------------------------------------------
+
+ExecutorOptions ShortBelow(int64_t ns, int slots = 1) {
+  ExecutorOptions options = OneSlot();
+  options.scheduler.slots = slots;
+  options.inline_below_ns = ns;
+  return options;
+}
+
+// Records who ran together, and where.
+class GroupJob final : public Job {
+ public:
+  struct Runs {
+    std::vector<size_t> members;
+    std::vector<std::thread::id> threads;
+  };
+  explicit GroupJob(Runs* runs) : runs_(runs) {}
+  void Run(std::unique_ptr<Job> /*self*/, std::vector<std::unique_ptr<Job>> others,
+           Execution execution) override {
+    runs_->members.push_back(others.size() + 1);
+    runs_->threads.push_back(std::this_thread::get_id());
+    execution.End();
+  }
+  void Drop(Dropped why) override { ADD_FAILURE() << why.status.message(); }
+
+ private:
+  Runs* const runs_;
+};
+
+TEST(ExecutorTurnTest, ShortTasksOfATurnStartAtItsEndOnItsThreadByTheirOrder) {
+  Executor executor(ShortBelow(1000));
+  std::vector<std::string> order;
+  EventTurn turn;
+  const auto submit = [&](const char* name, TaskClass task_class) {
+    Task task = Record(name, task_class, 0, &order);
+    task.predicted_ns = 999;
+    task.run = [&order, name, mine = std::this_thread::get_id()] {
+      EXPECT_EQ(std::this_thread::get_id(), mine);
+      order.emplace_back(name);
+    };
+    executor.Submit(std::move(task));
+  };
+  submit("normal", TaskClass::kNormal);
+  submit("batch", TaskClass::kBatch);
+  submit("high", TaskClass::kHigh);
+  EXPECT_TRUE(order.empty());
+  EXPECT_EQ(executor.queued(), 3u);
+  turn.End();
+  EXPECT_EQ(order, (std::vector<std::string>{"high", "normal", "batch"}));
+  EXPECT_EQ(executor.running(), 0u);
+}
+
+TEST(ExecutorTurnTest, RequestsOfATurnShareAnExecutionOnceThatIsKnownToPay) {
+  Executor executor(ShortBelow(500'000, 2));
+  ExecutionProfile profile;
+  for (uint32_t rows = 1; rows <= 8; ++rows) {
+    for (int i = 0; i < 40; ++i) profile.Observe({16, rows}, 1, 10'000 + rows);
+  }
+  GroupJob::Runs runs;
+  EventTurn turn;
+  const TaskInfo info{
+      .task_class = TaskClass::kNormal, .size = {16, 1}, .group = 7, .max_rows = 8, .profile = &profile};
+  for (int i = 0; i < 8; ++i)
+    executor.Submit(executor.NewId(), info, Inline::kIfShort, std::make_unique<GroupJob>(&runs));
+  EXPECT_TRUE(runs.members.empty());
+  turn.End();
+  size_t all = 0;
+  for (const size_t members : runs.members) all += members;
+  EXPECT_EQ(all, 8u);
+  EXPECT_LT(runs.members.size(), 8u) << "each ran alone";
+}
+
+TEST(ExecutorTurnTest, WhatCannotStartAtTheEndIsLeftToTheExecutorsThreads) {
+  Executor executor(ShortBelow(1000));
+  Blocker blocker(executor);
+  std::thread::id ran_on;
+  const Event done;
+  {
+    EventTurn turn;
+    executor.Submit({.predicted_ns = 999,
+                     .run =
+                         [&] {
+                           ran_on = std::this_thread::get_id();
+                           done.Set();
+                         },
+                     .drop = [](const Status& s) { ADD_FAILURE() << s.message(); }});
+  }
+  EXPECT_EQ(executor.queued(), 1u);
+  blocker.Release();
+  done.Wait();
+  EXPECT_NE(ran_on, std::this_thread::get_id());
+}
+
+TEST(ExecutorTurnTest, LongTasksAreNotPutOff) {
+  Executor executor(ShortBelow(1000));
+  const Event done;
+  EventTurn turn;
+  executor.Submit({.predicted_ns = 1000, .run = [done] { done.Set(); }, .drop = [](const Status&) {}});
+  done.Wait();
+  EXPECT_FALSE(turn.pending());
+}
+
+TEST(ExecutorTurnTest, OneThatIsCancelledBeforeTheEndDoesNotRun) {
+  Executor executor(ShortBelow(1000));
+  const Event dropped;
+  class Waits final : public Job {
+   public:
+    explicit Waits(const Event& gone) : dropped_(gone) {}
+    void Run(std::unique_ptr<Job> /*self*/, std::vector<std::unique_ptr<Job>> /*others*/,
+             Execution /*execution*/) override {
+      ADD_FAILURE() << "ran";
+    }
+    void Drop(Dropped why) override {
+      EXPECT_EQ(why.refusal, Refusal::kCancelled);
+      dropped_.Set();
+    }
+
+   private:
+    const Event dropped_;
+  };
+  EventTurn turn;
+  const uint64_t id = executor.NewId();
+  executor.Submit(id, {.predicted_ns = 10}, Inline::kIfShort, std::make_unique<Waits>(dropped));
+  executor.Cancel(id);
+  turn.End();
+  dropped.Wait();
+  EXPECT_EQ(executor.queued(), 0u);
+}
+
+// Several event loops, and threads without one, at the same time: everything runs once.
+TEST(ExecutorTurnTest, EverythingRunsOnceFromManyThreads) {
+  constexpr int kThreads = 4;
+  constexpr int kTurns = 300;
+  std::atomic<int> ran{0};
+  std::atomic<int> submitted{0};
+  {
+    Executor executor(ShortBelow(1000, 2));
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < kTurns; ++i) {
+          EventTurn turn;
+          for (int n = 0; n < i % 5; ++n) {
+            ++submitted;
+            executor.Submit({.predicted_ns = n % 3 == 2 ? 5000 : 500 + t,
+                             .run = [&ran] { ++ran; },
+                             .drop = [](const Status& s) { ADD_FAILURE() << s.message(); }});
+          }
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    while (executor.queued() + executor.running() > 0) std::this_thread::yield();
+  }
+  EXPECT_EQ(ran.load(), submitted.load());
 }
 
 }  // namespace

@@ -116,14 +116,16 @@ bool CallPool::LookFor(uint32_t* index) {
   if (Take(index)) return true;
   if (spin_ns_ == 0 || !WorthLooking()) return false;
   ControlHeader& header = control_.header();
-  header.lookers.fetch_add(1);
+  // One is enough: it wakes the next when there is more than it takes. A second would only take its CPU.
+  uint32_t nobody = 0;
+  if (!header.lookers.compare_exchange_strong(nobody, 1)) return false;
   const bool found = os::LookFor(
       [&] {
         return header.submit_tail.load(std::memory_order_relaxed) !=
                header.submit_head.load(std::memory_order_relaxed);
       },
       spin_ns_);
-  header.lookers.fetch_sub(1);
+  header.lookers.store(0);
   misses_.store(found ? 0 : misses_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return Take(index);
 }

@@ -6,9 +6,17 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/event_turn.h"
 #include "frontend/http/session.h"
 
 namespace mlos::frontend {
+
+namespace {
+
+// Events of a turn at most, so that who came first does not wait for all who come after.
+constexpr int kTurnEvents = 64;
+
+}  // namespace
 
 thread_local IoLoop* IoLoop::current_ = nullptr;
 
@@ -21,9 +29,21 @@ void IoLoop::Start() {
   thread_ = std::thread([this] {
     current_ = this;
     const auto work = boost::asio::make_work_guard(context_);
-    context_.run();
+    Serve();
     current_ = nullptr;
   });
+}
+
+// Short models run on this thread at the end of a turn: the requests of all connections that had one are read by then, and may share
+// an execution.
+void IoLoop::Serve() {
+  EventTurn turn;
+  while (context_.run_one() > 0) {
+    for (int i = 1; turn.pending() && i < kTurnEvents; ++i) {
+      if (context_.poll_one() == 0) break;
+    }
+    turn.End();
+  }
 }
 
 void IoLoop::Stop() {

@@ -41,6 +41,7 @@ class IoLoop {
   BodyPool& bodies() { return bodies_; }
 
  private:
+  void Serve();
   void ArmTick();
 
   static thread_local IoLoop* current_;
