@@ -28,12 +28,13 @@ struct Config {
   std::vector<std::filesystem::path> plugin_dirs;  // empty: beside the program, then the system's
   int threads = 0;                                 // requests executed at once; 0 = one a CPU
   size_t max_queue = 1024;
-  bool fifo = false;         // core.scheduler: fifo instead of deadline
-  int max_batch = 64;        // rows; 1 = no batches
-  int express_slots = 1;     // beside `threads`
-  bool plan_threads = true;  // threads per execution by load
-  int max_sequences = 0;     // texts that a model generates side by side; 0 = 4
-  size_t traces = 4096;      // requests of which it is remembered where their time went
+  bool fifo = false;          // core.scheduler: fifo instead of deadline
+  int max_batch = 64;         // rows; 1 = no batches
+  int express_slots = 1;      // beside `threads`
+  bool plan_threads = true;   // threads per execution by load
+  int execution_threads = 0;  // of each execution; 0 = as plan_threads says
+  int max_sequences = 0;      // texts that a model generates side by side; 0 = 4
+  size_t traces = 4096;       // requests of which it is remembered where their time went
   bool scan_at_start = false;
   std::string memory_budget = "auto";              // resources/budget.h
   int64_t keep_alive_ns = 300'000'000'000;         // infer/keep_alive.h; negative = for ever

@@ -77,7 +77,8 @@ TEST(ConfigTest, ErrorsNameTheLineAndTheKey) {
   EXPECT_THAT(
       ApplyYaml("core:\n  thread: 2\n", &c).message(),
       testing::AllOf(
-          testing::StartsWith("config line 2: unknown key 'core.thread'; known here: express_slots, home, "),
+          testing::StartsWith(
+              "config line 2: unknown key 'core.thread'; known here: execution_threads, express_slots, "),
           testing::EndsWith(", threads, traces")));
   EXPECT_THAT(ApplyYaml("core:\n  keep_alive: soon\n", &c).message(),
               testing::StartsWith("config line 2: 'core.keep_alive': 'soon' is no keep-alive"));
@@ -141,13 +142,14 @@ TEST(ConfigTest, ReadsTheSchedulersSettings) {
   ASSERT_TRUE(
       ApplyYaml(
           "core: {scheduler: fifo, max_batch: 1, express_slots: 0, plan_threads: false, max_sequences: 2,\n"
-          "       traces: 10}\n",
+          "       traces: 10, execution_threads: 3}\n",
           &c)
           .ok());
   EXPECT_TRUE(c.fifo);
   EXPECT_EQ(c.max_batch, 1);
   EXPECT_EQ(c.express_slots, 0);
   EXPECT_FALSE(c.plan_threads);
+  EXPECT_EQ(c.execution_threads, 3);
   EXPECT_EQ(c.max_sequences, 2);
   EXPECT_EQ(c.traces, 10u);
   EXPECT_EQ(ApplyYaml("core: {scheduler: lottery}\n", &c).message(),

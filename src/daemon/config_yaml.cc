@@ -141,6 +141,7 @@ std::map<std::string, Setter> Keys(Config* c) {
       {"core.max_batch", Number(1, 4096, &c->max_batch)},
       {"core.express_slots", Number(0, 64, &c->express_slots)},
       {"core.plan_threads", Bool(&c->plan_threads)},
+      {"core.execution_threads", Number(0, 1024, &c->execution_threads)},
       {"core.max_sequences", Number(0, 256, &c->max_sequences)},
       {"core.traces", Number(0, 1'000'000, &c->traces)},
       {"core.scan_at_start", Bool(&c->scan_at_start)},

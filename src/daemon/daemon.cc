@@ -207,6 +207,7 @@ Status Daemon::OpenServer() {
                                                   .express_slots = config_.express_slots,
                                                   .max_batch = static_cast<uint32_t>(config_.max_batch),
                                                   .plan_threads = config_.plan_threads,
+                                                  .execution_threads = config_.execution_threads,
                                                   .max_sequences = config_.max_sequences,
                                                   .traces = config_.traces,
                                                   .store = dirs.store});

@@ -368,7 +368,9 @@ TEST(ExecutorTurnTest, EverythingRunsOnceFromManyThreads) {
   std::atomic<int> ran{0};
   std::atomic<int> submitted{0};
   {
-    Executor executor(ShortBelow(1000, 2));
+    ExecutorOptions options = ShortBelow(1000, 2);
+    options.scheduler.max_queue = size_t{kThreads} * kTurns * 5;
+    Executor executor(options);
     std::vector<std::thread> threads;
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {

@@ -32,6 +32,7 @@ class Planner {
   }
 
   Plan Choose() {
+    best_.threads = Choice(0);
     Consider(1, false);
     if (CanBatch()) {
       for (size_t n = 2; n <= mine_; n = Next(n)) Consider(n, false);
@@ -83,19 +84,18 @@ class Planner {
 
   void Consider(size_t members, bool probe) {
     if (members > 1 && Rows(members) > input_.max_rows) return;
-    for (size_t i = 0; ThreadChoice(i, free_) > 0; ++i) {
-      const int threads = ThreadChoice(i, free_);
-      if (threads > 1 && !input_.may_thread) break;
+    for (size_t i = 0; Choice(i) > 0; ++i) {
+      const int threads = Choice(i);
       const Estimate estimate = Predict(members, threads);
       if (i == 0 && members == 1) {
         best_.estimate = estimate;
         alone_p90_ns_ = estimate.p90_ns;
         // Nothing known: the whole share, which is what a first request hopes for.
         if (estimate.p50_ns == 0) {
-          best_.threads = input_.may_thread && input_.profile != nullptr ? LargestChoice() : 1;
+          if (input_.profile != nullptr) best_.threads = LargestChoice();
           return;
         }
-        best_ns_ = Makespan(1, 1, estimate.p50_ns);
+        best_ns_ = Makespan(1, threads, estimate.p50_ns);
         if (estimate.p50_ns < kTooShortToThreadNs) break;
         continue;
       }
@@ -111,22 +111,29 @@ class Planner {
     }
   }
 
+  // The thread counts to consider, from the smallest on; 0 beyond the last.
+  int Choice(size_t at) const {
+    if (input_.fixed_threads > 0) return at == 0 ? std::clamp(input_.fixed_threads, 1, input_.free_slots) : 0;
+    return input_.may_thread || at == 0 ? ThreadChoice(at, free_) : 0;
+  }
+
   int LargestChoice() const {
-    int largest = 1;
-    for (size_t i = 0; ThreadChoice(i, free_) > 0; ++i) largest = ThreadChoice(i, free_);
+    int largest = Choice(0);
+    for (size_t i = 1; Choice(i) > 0; ++i) largest = Choice(i);
     return largest;
   }
 
   // Tries the smallest batch that is not known yet, while the known ones get better; now and then the largest.
   void Probe() {
-    if (best_.estimate.p50_ns == 0 || best_.threads != 1) return;
-    double per_row_ns = static_cast<double>(Predict(1, 1).p50_ns) / Rows(1);
+    const int threads = Choice(0);
+    if (best_.estimate.p50_ns == 0 || best_.threads != threads) return;
+    double per_row_ns = static_cast<double>(Predict(1, threads).p50_ns) / Rows(1);
     int disappointments = 0;
     size_t unknown = 0;
     size_t largest = 0;
     for (size_t n = 2; n <= mine_ && Rows(n) <= input_.max_rows && disappointments < 2; n = Next(n)) {
       largest = n;
-      const Estimate estimate = Predict(n, 1);
+      const Estimate estimate = Predict(n, threads);
       if (estimate.runs < ExecutionProfile::kTrusted) {
         unknown = n;
         break;
@@ -138,20 +145,20 @@ class Planner {
     const size_t members = unknown > 0 ? unknown : largest;
     if (members == 0 || !input_.profile->ProbeDue(unknown == 0)) return;
     // A derived time is a guess: a probe needs room for twice that.
-    if (!InTime(members, 2 * Predict(members, 1).p90_ns, 0)) return;
+    if (!InTime(members, 2 * Predict(members, threads).p90_ns, 0)) return;
     Consider(members, true);
   }
 
   // Now and then another thread count: what was measured once, on a busy moment, must not hold for ever.
   void ProbeThreads() {
-    if (!input_.may_thread || free_ < 2 || input_.profile == nullptr ||
+    if (!input_.may_thread || input_.fixed_threads > 0 || free_ < 2 || input_.profile == nullptr ||
         best_.estimate.p50_ns < kTooShortToThreadNs)
       return;
     const std::optional<uint64_t> turn = input_.profile->ThreadProbeDue();
     if (!turn) return;
     size_t choices = 0;
-    while (ThreadChoice(choices, free_) > 0) ++choices;
-    const int threads = ThreadChoice(*turn % choices, free_);
+    while (Choice(choices) > 0) ++choices;
+    const int threads = Choice(*turn % choices);
     const Estimate estimate = Predict(1, threads);
     const int64_t slack_ns = input_.candidates.front().slack_ns;
     if (threads == best_.threads || (slack_ns > 0 && slack_ns < 2 * estimate.p90_ns)) return;

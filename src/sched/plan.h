@@ -31,6 +31,7 @@ struct PlanInput {
   int64_t others_slack_ns = 0;
   uint32_t max_rows = 1;   // of a batch; 1 = no batches
   bool may_thread = true;  // false: one thread each
+  int fixed_threads = 0;   // each takes so many, as far as slots are free; 0 = what pays
 };
 
 struct Plan {

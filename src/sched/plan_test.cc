@@ -29,11 +29,13 @@ class PlanTest : public testing::Test {
                        .free_slots = free_slots,
                        .total_slots = 4,
                        .others_slack_ns = others_slack_ns_,
-                       .max_rows = max_rows});
+                       .max_rows = max_rows,
+                       .fixed_threads = fixed_threads_});
   }
 
   ExecutionProfile profile_;
   int64_t others_slack_ns_ = 0;
+  int fixed_threads_ = 0;
 };
 
 TEST_F(PlanTest, ThreadChoicesArePowersOfTwoAndTheMost) {
@@ -147,6 +149,30 @@ TEST_F(PlanTest, ABatchKeepsToItsMostRows) {
   Learn(1, 1, 35 * kMs);
   for (const uint32_t rows : {2U, 3U, 4U, 6U, 8U}) Learn(rows, 1, 36 * kMs);
   EXPECT_EQ(Choose(32, 1, 0, 0, 4).members, 4u);
+}
+
+TEST_F(PlanTest, FixedThreadsAreTakenAsFarAsSlotsAreFree) {
+  Learn(1, 1, 35 * kMs);
+  Learn(1, 2, 30 * kMs);
+  Learn(1, 4, 20 * kMs);
+  fixed_threads_ = 2;
+  for (const size_t waiting : {1, 4, 32}) EXPECT_EQ(Choose(waiting, 4).threads, 2) << waiting << " wait";
+  EXPECT_EQ(Choose(1, 1).threads, 1);
+  fixed_threads_ = 64;
+  EXPECT_EQ(Choose(1, 4).threads, 4);
+}
+
+TEST_F(PlanTest, BatchesAreLearntWithFixedThreadsToo) {
+  fixed_threads_ = 2;
+  const auto run_ns = [](size_t rows) { return static_cast<int64_t>(5 + rows) * kMs; };
+  size_t largest = 0;
+  for (int i = 0; i < 200; ++i) {
+    const Plan plan = Choose(8, 2);
+    ASSERT_EQ(plan.threads, 2);
+    largest = std::max(largest, plan.members);
+    profile_.Observe({16, static_cast<uint32_t>(plan.members)}, 2, run_ns(plan.members));
+  }
+  EXPECT_GE(largest, 4u);
 }
 
 }  // namespace

@@ -330,7 +330,8 @@ Plan Scheduler::PlanFor(const TaskInfo& task, std::span<const Candidate> candida
                      .total_slots = options_.slots,
                      .others_slack_ns = others_slack_ns,
                      .max_rows = MostRows(task),
-                     .may_thread = options_.plan_threads});
+                     .may_thread = options_.plan_threads,
+                     .fixed_threads = options_.fixed_threads});
 }
 
 // Until when the slot must be free for the tasks that come after the chosen one and are not of its group.
@@ -458,7 +459,7 @@ void Scheduler::Start(const Plan& plan, std::span<const Queue::iterator> members
   }
   out->kind = Decision::Kind::kStart;
   out->execution = run.id;
-  out->threads = options_.plan_threads ? plan.threads : 0;
+  out->threads = options_.plan_threads || options_.fixed_threads > 0 ? plan.threads : 0;
   out->predicted_ns = predicted_ns;
   for (const Queue::iterator& member : members) {
     const Waiting& waiting = member->second;

@@ -49,6 +49,7 @@ struct SchedulerOptions {
   bool drop_late = true;         // what cannot be on time any more; else it runs all the same
   bool most_on_time = true;      // the longest give way
   bool plan_threads = true;      // false: one slot each, threads as the model was loaded
+  int fixed_threads = 0;         // of each execution, whatever plan_threads says; 0 = as that says
   uint32_t max_batch_rows = 64;  // 1 = no batches
   std::array<int64_t, kTaskClasses> patience_ns = {250'000'000, 1'000'000'000, 2'000'000'000, 5'000'000'000};
   double aged_share = 0.1;  // of the machine

@@ -33,6 +33,7 @@ sched::ExecutorOptions ExecutorOptionsOf(const ServerOptions& options) {
                                                          .max_queue = options.max_queue,
                                                          .plan_threads = options.plan_threads,
                                                          .max_batch_rows = options.max_batch};
+  out.scheduler.fixed_threads = options.execution_threads;
   return out;
 }
 

@@ -26,6 +26,7 @@ struct ServerOptions {
   int express_slots = 1;    // for REALTIME and for what would be late, beside `threads`
   uint32_t max_batch = 64;  // rows of a batch; 1 = no batches
   bool plan_threads = true;     // threads per execution by load and profile; false: as the model was loaded
+  int execution_threads = 0;    // of each execution; 0 = as plan_threads says
   int max_sequences = 0;        // texts a model generates side by side; 0 = kUsualSequences
   size_t traces = 4096;         // requests of which it is remembered where their time went
   std::filesystem::path store;  // root of the package store, for ScanModels; empty = none
