@@ -3,7 +3,7 @@
 # packages have them), 7.x (of Debian 13's backports) or debug (6.1 from Debian's source package with the kernel's own checks).
 
 KERNELS=$CACHE/kernels
-source kernel/lab/backports.sh
+source kernel/lab/debian.sh
 LAB_OUT=$PWD/build/kernel
 
 lab_die() {
@@ -26,10 +26,17 @@ lab_packages() {
   apt-cache depends "$headers" | awk '/Depends: linux-(headers|kbuild)-/ { print $2 }'
 }
 
+# lab_pick_modules FROM TO: what the tests need of a kernel's modules, which are far more than all the rest.
+lab_pick_modules() {
+  rm -rf "$2.$$"
+  python3 kernel/lab/pick_modules.py "$1" "$2.$$" overlay ext4 loop 'crc32c_generic?' || lab_die "$1 has not the modules that the tests need"
+  mv "$2.$$" "$2"
+}
+
 # Downloads (apt checks signature and digests) and unpacks into $KERNELS/SERIES. Nothing is installed.
 lab_fetch() {
   local series=$1 dir=$KERNELS/$1 tmp
-  [ -e "$dir/unpacked" ] && return
+  [ -e "$dir/unpacked" ] && [ -e "$dir/modules" ] && return
   tmp=$KERNELS/tmp.$$
   rm -rf "$tmp" "$dir"
   mkdir -p "$tmp/deb" "$tmp/tree"
@@ -37,7 +44,12 @@ lab_fetch() {
   (cd "$tmp/deb" && apt-get -q download $(lab_packages "$series") >&2) || lab_die "kernel $series cannot be downloaded"
   for deb in "$tmp"/deb/*.deb; do
     case $deb in
-      */linux-image-*) dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tmp/tree" ./boot ;;
+      */linux-image-*)
+        dpkg-deb -x "$deb" "$tmp/image"
+        mv "$tmp/image/boot" "$tmp/tree/boot"
+        lab_pick_modules "$tmp/image/lib/modules" "$tmp/modules"
+        rm -rf "$tmp/image"
+        ;;
       *) dpkg-deb -x "$deb" "$tmp/tree" ;;
     esac
   done
@@ -122,7 +134,7 @@ lab_build_module() {
   if [ "$series" = 7.x ]; then
     # Where the other root sees them.
     seen=/module
-    lab_copy_sources "$KERNELS/7.x/root/module"
+    lab_copy_sources "$DEBIAN/module"
   elif command -v sparse >/dev/null; then
     # C=2: sparse over every source, after the compiler.
     check=(C=2)
@@ -133,7 +145,7 @@ lab_build_module() {
   lab_make "$series" M="$seen/drivers/misc/mlos" W=1 "${check[@]}" CONFIG_DEBUG_INFO_BTF_MODULES= modules >"$log" 2>&1 ||
     { grep -E 'error|\*\*\*' "$log" >&2; lab_die "the module does not build for $series: $log"; }
   if grep -E 'warning:|error:' "$log" >&2; then lab_die "the module builds with warnings for $series"; fi
-  if [ "$series" = 7.x ]; then cp "$KERNELS/7.x/root/module/drivers/misc/mlos/mlos_ml.ko" "$out/drivers/misc/mlos/"; fi
+  if [ "$series" = 7.x ]; then cp "$DEBIAN/module/drivers/misc/mlos/mlos_ml.ko" "$out/drivers/misc/mlos/"; fi
 }
 
 lab_build_tests() {
@@ -207,6 +219,7 @@ lab_boot() {
   cp kernel/lab/init "$root/init"
   cp kernel/mlos-ml.conf "$root/"
   cp "$LAB_OUT/$series/drivers/misc/mlos/mlos_ml.ko" "$root/"
+  if [ -e "$KERNELS/$series/modules" ]; then cp "$KERNELS/$series"/modules/*.ko "$root/deps/"; fi
   echo "sim_gpus=2 sim_gpu_mb=64" >"$root/parameters"
   echo "$limit" >"$root/time_limit"
   for test in "$@"; do cp "$LAB_OUT/tests/$test" "$root/tests/"; done
@@ -217,7 +230,7 @@ lab_boot() {
   timeout $((limit + 300)) qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max,la57=off -smp 4 -m "$memory" -display none -nodefaults -no-reboot \
     -serial stdio -device isa-debug-exit,iobase=0xf4,iosize=0x04 -device bochs-display \
     -kernel "$image" -initrd "$LAB_OUT/$series/initrd" \
-    -append "console=ttyS0 panic=-1 oops=panic quiet numa=fake=2 kasan_multi_shot" >"$log" 2>&1 </dev/null || rc=$?
+    -append "console=ttyS0 panic=-1 oops=panic quiet numa=fake=2 kasan_multi_shot log_buf_len=8M" >"$log" 2>&1 </dev/null || rc=$?
   # The test machine leaves with 2 * 16 + 1 when all is well.
   [ "$rc" = 33 ]
 }

@@ -136,6 +136,7 @@ struct mlos_body {
 	bool strict;
 	s32 node;		/* >= 0, or MLOS_NUMA_NODE_ANY */
 	struct file *backing;	/* may be NULL */
+	struct inode *source;	/* whose page cache has the content: the file's, or of the file below an overlay; NULL without backing */
 	u64 backing_offset;
 	struct mlos_account *account;
 	/* Guarded by mlos_memory.lock. */

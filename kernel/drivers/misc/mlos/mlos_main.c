@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* /dev/mlos-ml: open, close, and the way of an ioctl to the function that does it. */
+#include <linux/build_bug.h>
+#include <linux/fault-inject-usercopy.h>
 #include <linux/file.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -84,11 +86,16 @@ struct operation {
 };
 
 /* `last`: the last member in the version of the ABI that brought the operation. */
-#define GREW(cmd, fn_, type, last, needs_)                                                                   \
-	[_IOC_NR(cmd)] = { .fn = fn_, .size = sizeof(struct type), .size_min = offsetofend(struct type, last), \
+#define GREW(cmd, fn_, type, last, needs_)                                                                    \
+	[_IOC_NR(cmd)] = { .fn = fn_, .size = ARGUMENT_SIZE(type), .size_min = offsetofend(struct type, last), \
 			   .needs = needs_ }
 #define OPERATION(cmd, fn_, type, needs_) \
-	[_IOC_NR(cmd)] = { .fn = fn_, .size = sizeof(struct type), .size_min = sizeof(struct type), .needs = needs_ }
+	[_IOC_NR(cmd)] = { .fn = fn_, .size = ARGUMENT_SIZE(type), .size_min = sizeof(struct type), .needs = needs_ }
+/* Whole words, which mlos_call has room for. */
+#define ARGUMENT_SIZE(type)                                           \
+	(sizeof(struct type) +                                        \
+	 BUILD_BUG_ON_ZERO(sizeof(struct type) % sizeof(u64) ||       \
+			   sizeof(struct type) > sizeof_field(struct mlos_call, bytes)))
 
 static const struct operation operations[] = {
 	OPERATION(MLOS_IOC_VERSION, ioc_version, mlos_version, NEEDS_NOTHING),
@@ -163,13 +170,73 @@ static bool can_answer(void __user *to, const u8 *bytes, u32 n)
 	return !put_user(bytes[0], ends) && !put_user(bytes[n - 1], ends + n - 1);
 }
 
+/*
+ * A caller of this very ABI has its struct read, and found writable, in one access. False: a struct of
+ * another size, or memory that is not there, for copy_argument() to tell.
+ */
+static __always_inline bool copy_known_argument(u64 *to, u64 __user *from, u32 size)
+{
+	u32 i, words = size / sizeof(u64);
+
+	if (!user_access_begin(from, size))
+		return false;
+	unsafe_get_user(to[0], from, fault);
+	if ((u32)to[0] != size)
+		goto fault;
+	for (i = 1; i < words; i++)
+		unsafe_get_user(to[i], from + i, fault);
+	unsafe_put_user((u8)to[0], (u8 __user *)from, fault);
+	unsafe_put_user(to[words - 1], from + words - 1, fault);
+	user_access_end();
+	return true;
+fault:
+	user_access_end();
+	return false;
+}
+
+static int copy_argument(u8 *to, void __user *from, const struct operation *op)
+{
+	u32 usize;
+	int ret;
+
+	if (get_user(usize, (u32 __user *)from))
+		return -EFAULT;
+	if (usize < op->size_min)
+		return -EINVAL;
+	if (usize > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(to, op->size, from, usize);
+	if (ret)
+		return ret;
+	*(u32 *)to = usize; /* it may have changed since it was read */
+	return can_answer(from, to, min_t(u32, usize, op->size)) ? 0 : -EFAULT;
+}
+
+static __always_inline bool copy_answer(u64 __user *to, const u64 *from, u32 size)
+{
+	u32 i;
+
+	if (should_fail_usercopy())
+		return false;
+	if (size % sizeof(u64))
+		return !copy_to_user(to, from, size);
+	if (!user_access_begin(to, size))
+		return false;
+	for (i = 0; i < size / sizeof(u64); i++)
+		unsafe_put_user(from[i], to + i, fault);
+	user_access_end();
+	return true;
+fault:
+	user_access_end();
+	return false;
+}
+
 static long do_ioctl(struct file *filp, unsigned int cmd, unsigned long user)
 {
 	void __user *uarg = (void __user *)user;
 	const struct operation *op;
 	struct mlos_call call;
 	unsigned int nr = _IOC_NR(cmd);
-	u32 usize;
 	long ret;
 
 	if (_IOC_TYPE(cmd) != MLOS_IOC_TYPE || cmd != MLOS_IO(nr) || nr >= ARRAY_SIZE(operations))
@@ -179,25 +246,20 @@ static long do_ioctl(struct file *filp, unsigned int cmd, unsigned long user)
 		return -ENOTTY;
 	if (!subsystem_on(op->needs))
 		return -EOPNOTSUPP;
-	if (get_user(usize, (u32 __user *)uarg))
+	if (should_fail_usercopy())
 		return -EFAULT;
-	if (usize < op->size_min)
-		return -EINVAL;
-	if (usize > PAGE_SIZE)
-		return -E2BIG;
-	ret = copy_struct_from_user(call.bytes, op->size, uarg, usize);
-	if (ret)
-		return ret;
-	*(u32 *)call.bytes = usize; /* it may have changed since it was read */
 	/* Where no answer can be written nothing is done. */
-	if (!can_answer(uarg, call.bytes, min_t(u32, usize, op->size)))
-		return -EFAULT;
+	if (!copy_known_argument((u64 *)call.bytes, uarg, op->size)) {
+		ret = copy_argument(call.bytes, uarg, op);
+		if (ret)
+			return ret;
+	}
 	call.install = NULL;
 	call.undo_tensor = 0;
 	ret = op->fn(filp->private_data, call.bytes);
 	if (ret)
 		return ret;
-	if (copy_to_user(uarg, call.bytes, min_t(u32, usize, op->size)))
+	if (!copy_answer(uarg, (u64 *)call.bytes, min_t(u32, *(u32 *)call.bytes, op->size)))
 		ret = -EFAULT;
 	if (call.install)
 		hand_over(filp->private_data, &call, ret);

@@ -93,6 +93,8 @@ static void body_release(struct kref *ref)
 	uncharge(body, body->lru.charged);
 	mutex_unlock(&mlos_memory.lock);
 	free_pages_of(body);
+	/* The file keeps the file system mounted. */
+	iput(body->source);
 	if (body->backing)
 		fput(body->backing);
 	mlos_account_put(body->account);
@@ -263,12 +265,14 @@ static void shrinker_off(void)
 
 /* --- pages --------------------------------------------------------------------------------------------------------------- */
 
-static struct page *backing_page(struct file *backing, pgoff_t index)
+/* The file that is open is of use to its own file system only, not to the one below an overlay. */
+static struct page *backing_page(const struct mlos_body *body, pgoff_t index)
 {
-	struct address_space *mapping = backing->f_mapping;
+	struct address_space *mapping = body->source->i_mapping;
 
-	return shmem_mapping(mapping) ? shmem_read_mapping_page(mapping, index) :
-					read_mapping_page(mapping, index, backing);
+	if (shmem_mapping(mapping))
+		return shmem_read_mapping_page(mapping, index);
+	return read_mapping_page(mapping, index, body->source == file_inode(body->backing) ? body->backing : NULL);
 }
 
 /*
@@ -289,9 +293,9 @@ static int fill(struct mlos_body *body, unsigned long index, struct page *to)
 		struct page *from;
 
 		/* The page cache does not mind an index beyond the end; the content would be zeros. */
-		if (offset + n > i_size_read(file_inode(body->backing)))
+		if (offset + n > i_size_read(body->source))
 			return -EIO;
-		from = backing_page(body->backing, offset >> PAGE_SHIFT);
+		from = backing_page(body, offset >> PAGE_SHIFT);
 		if (IS_ERR(from))
 			return PTR_ERR(from) == -ENOMEM ? -ENOMEM : -EIO;
 		memcpy_page(to, done, from, in_page, n);
@@ -415,7 +419,7 @@ static bool equal(struct mlos_body *a, struct mlos_body *b)
 
 static bool same_source(const struct mlos_body *a, const struct mlos_body *b)
 {
-	return file_inode(a->backing) == file_inode(b->backing) && a->backing_offset == b->backing_offset;
+	return a->source == b->source && a->backing_offset == b->backing_offset;
 }
 
 /* With a reference. Puts the body where later ones find it when there is none yet. */

@@ -289,24 +289,32 @@ static s32 resolve_node(const struct mlos_tensor_alloc *a)
 }
 
 /*
- * Pages are read by the file system that has them. Where a file of another one stands before it (overlayfs) its own file is not at
- * hand: file systems on a block device do without, those that keep per-file state (FUSE, network) do not.
+ * The inode whose page cache has the content. What an overlay shows belongs to an inode below it, as it was when the file was opened or
+ * last copied up; the overlay keeps that inode and its mount for as long as its own file is open. That inode is read without the
+ * file the overlay opened, which no module can get at: file systems on a block device do without, those that keep per-file state (FUSE,
+ * network) do not.
  */
-static bool readable_pages(const struct file *backing)
+static struct inode *source_of(const struct file *backing)
 {
-	const struct address_space *mapping = backing->f_mapping;
-	const struct super_block *sb = mapping->host->i_sb;
+	struct inode *source = d_real_inode(backing->f_path.dentry);
+	const struct file_system_type *type;
 
-	if (shmem_mapping(backing->f_mapping))
-		return true;
-	if (!mapping->a_ops->read_folio)
-		return false;
-	return mapping->host == file_inode(backing) || (sb->s_bdev && sb->s_magic != FUSE_SUPER_MAGIC);
+	if (!source || !S_ISREG(source->i_mode))
+		return NULL;
+	if (shmem_mapping(source->i_mapping))
+		return source;
+	if (!source->i_mapping->a_ops->read_folio)
+		return NULL;
+	type = source->i_sb->s_type;
+	if (source != file_inode(backing) && (!(type->fs_flags & FS_REQUIRES_DEV) || source->i_sb->s_magic == FUSE_SUPER_MAGIC))
+		return NULL;
+	return source;
 }
 
 static int attach_backing(struct mlos_body *body, const struct mlos_tensor_alloc *a)
 {
 	struct file *backing = fget(a->backing_fd);
+	struct inode *source = NULL;
 	int ret = 0;
 	u64 end;
 
@@ -314,16 +322,23 @@ static int attach_backing(struct mlos_body *body, const struct mlos_tensor_alloc
 		return -EBADF;
 	if (!(backing->f_mode & FMODE_READ))
 		ret = -EBADF;
-	else if (!S_ISREG(file_inode(backing)->i_mode) || backing->f_op == &tensor_fops || !readable_pages(backing))
+	else if (!S_ISREG(file_inode(backing)->i_mode) || backing->f_op == &tensor_fops)
 		ret = -EINVAL;
-	else if (check_add_overflow(a->backing_offset, a->bytes, &end) || end > i_size_read(file_inode(backing)))
-		ret = -EINVAL;
-	if (ret)
-		fput(backing);
 	else
-		body->backing = backing;
+		source = source_of(backing);
+	if (!ret && !source)
+		ret = -EINVAL;
+	if (!ret && (check_add_overflow(a->backing_offset, a->bytes, &end) || end > i_size_read(source)))
+		ret = -EINVAL;
+	if (ret) {
+		fput(backing);
+		return ret;
+	}
+	ihold(source);
+	body->source = source;
+	body->backing = backing;
 	body->backing_offset = a->backing_offset;
-	return ret;
+	return 0;
 }
 
 static struct mlos_tensor *new_tensor(struct mlos_file *file, const struct mlos_tensor_alloc *a)

@@ -7,20 +7,26 @@
 
 static int nth_fd = -1;
 
-/* False where the kernel was built without it. */
-static inline bool can_inject(void)
+/* To the kernel's log: "0" nothing, "2" each fault with its stack. */
+static inline void log_faults(const char *verbosity)
 {
 	static const char *const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
 	char path[128];
 	size_t i;
 
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose", kinds[i]);
+		write_file(path, verbosity);
+	}
+}
+
+/* False where the kernel was built without it. */
+static inline bool can_inject(void)
+{
 	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (nth_fd < 0 || access("/sys/kernel/debug/failslab", F_OK))
 		return false;
-	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose", kinds[i]);
-		write_file(path, "0");
-	}
+	log_faults("0");
 	/* By default only allocations that may not sleep fail. */
 	write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
 	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");

@@ -31,16 +31,21 @@ static int unload(void)
 	return syscall(SYS_delete_module, "mlos_ml", O_NONBLOCK);
 }
 
+static const char *parameters_as_found(void)
+{
+	static char text[256];
+	int fd = open(AS_FOUND, O_RDONLY);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	text[n < 0 ? 0 : n] = 0;
+	text[strcspn(text, "\n")] = 0;
+	return text;
+}
+
 static int load_as_found(void)
 {
-	char text[256] = "";
-	int fd = open(AS_FOUND, O_RDONLY);
-
-	if (fd >= 0 && read(fd, text, sizeof(text) - 1) < 0)
-		text[0] = 0;
-	close(fd);
-	text[strcspn(text, "\n")] = 0;
-	return load(text);
+	return load(parameters_as_found());
 }
 
 /* Again with other parameters. */
@@ -138,29 +143,114 @@ static void unloading_awaits_what_is_still_read(void)
 	close(file);
 }
 
+/* Where the allocation was that failed, by the stack that the kernel logs; it logs none for one that may fail quietly. */
+enum where { NOT_TOLD, BEFORE_INIT, IN_INIT, AFTER_INIT };
+
+struct faulty_load {
+	bool loaded, hit;
+	enum where where;
+};
+
+/* By what the kernel logged since `log` was opened. */
+static enum where where_it_failed(int log)
+{
+	enum where where = NOT_TOLD;
+	char text[1024];
+	ssize_t n;
+
+	while ((n = read(log, text, sizeof(text) - 1)) > 0) {
+		text[n] = 0;
+		if (strstr(text, " should_fail_ex") && where == NOT_TOLD)
+			where = BEFORE_INIT;
+		if (strstr(text, " do_init_module+") || strstr(text, " do_one_initcall+"))
+			where = IN_INIT;
+		/* fault_was_hit() itself */
+		if (strstr(text, " proc_fail_nth_read+"))
+			where = AFTER_INIT;
+	}
+	return where;
+}
+
+/* Loads with a fault at the n-th allocation. */
+static struct faulty_load load_with_fault_at(unsigned int n)
+{
+	const char *parameters = parameters_as_found();
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct faulty_load f;
+
+	lseek(log, 0, SEEK_END);
+	fail_at(n);
+	f.loaded = load(parameters) == 0;
+	f.hit = fault_was_hit();
+	f.where = f.hit ? where_it_failed(log) : AFTER_INIT;
+	close(log);
+	return f;
+}
+
+/* The first from n on of which it is told where it is. 0 when the module cannot be unloaded afterwards. */
+static unsigned int told_from(unsigned int n, enum where *where)
+{
+	unsigned int step;
+
+	for (step = 1;; n += step, step *= 2) {
+		struct faulty_load f = load_with_fault_at(n);
+
+		*where = f.where;
+		if (f.loaded && unload())
+			return 0;
+		if (f.where != NOT_TOLD)
+			return n;
+	}
+}
+
+/*
+ * Most allocations of loading are the kernel's own, for the file and the sections. The last of them is found by halving; how many they are
+ * varies by a few, so the loop begins below it.
+ */
 static void loading_fails_cleanly_at_each_allocation(void)
 {
-	unsigned int n, refused = 0;
-	bool hit = true;
+	unsigned int n, low = 0, high = 2, faults = 0, refused = 0;
+	struct faulty_load f = { .hit = true };
+	enum where where = BEFORE_INIT;
+	uint64_t began = now_ns();
 
 	NEEDS_THE_FILE();
 	if (!can_inject())
 		SKIP(NO_INJECTION);
+	log_faults("2");
 	EXPECT_EQ(unload(), 0);
-	for (n = 1; hit; n++) {
-		int ret;
+	while (where == BEFORE_INIT) {
+		high *= 2;
+		EXPECT(high < 1 << 20);
+		EXPECT(told_from(high, &where) > 0);
+	}
+	while (high - low > 1) {
+		unsigned int middle = (low + high) / 2, told = told_from(middle, &where);
 
-		EXPECT(n < 20000);
-		fail_at(n);
-		ret = load_as_found();
-		hit = fault_was_hit();
-		refused += ret != 0;
-		EXPECT(hit || ret == 0);
+		EXPECT(told > 0);
+		if (where == BEFORE_INIT)
+			low = told;
+		else
+			high = middle;
+		if (low > high)
+			high = low + 1;
+	}
+	EXPECT(low > 8);
+	for (n = low - 8; f.hit; n++) {
+		EXPECT(n < low + 5000);
+		f = load_with_fault_at(n);
+		EXPECT(f.hit || f.loaded);
+		/* Below the first of them in this very run, too. */
+		EXPECT(n > low - 8 || f.where != IN_INIT);
+		faults += f.hit;
+		refused += f.where == IN_INIT && !f.loaded;
 		/* What the kernel itself can do without (a file in debugfs, a name in sysfs) may be missing; it works all the same. */
-		if (ret == 0)
+		if (f.loaded)
 			EXPECT_EQ(unload(), 0);
 	}
-	printf("# loading: %u faults, %u of them refused it\n", n - 2, refused);
+	log_faults("0");
+	printf("# loading: %u faults, %u of them in init refused it; %u allocations before them left out; %llu s\n", faults, refused, low - 8,
+	       (unsigned long long)(now_ns() - began) / 1000000000);
 	EXPECT(refused > 0);
 	EXPECT_EQ(load_as_found(), 0);
 	close(nth_fd);
