@@ -17,7 +17,6 @@ lab_fetch_debian() {
   echo "  ..  Debian 13 with the headers of kernel 7.x (minutes on the first run)"
   # apt checks signatures and digests, with the keys of Debian that this machine has.
   mmdebstrap --quiet --mode=root --variant=apt --include=make,gcc,libc6-dev,linux-headers-amd64/trixie-backports \
-    --customize-hook='chroot "$1" apt-get -q update' \
     trixie "$tmp/debian" "deb $mirror trixie main" "deb $mirror trixie-backports main" >"$tmp/log" 2>&1 ||
     lab_die "Debian 13 cannot be unpacked: $tmp/log"
   mv "$tmp" "$KERNELS/7.x"
@@ -28,10 +27,17 @@ in_debian() {
   unshare --mount sh -c 'root=$1; shift; mount -t proc proc "$root/proc" && exec chroot "$root" "$@"' sh "$DEBIAN" "$@"
 }
 
+# apt-get there. mmdebstrap leaves no lists of packages behind.
+lab_debian_apt() {
+  in_debian env DEBIAN_FRONTEND=noninteractive sh -c '
+    ls /var/lib/apt/lists/*_Packages >/dev/null 2>&1 || apt-get -q update && cd /tmp/deb && apt-get -q -y "$@"' sh "$@" >"$KERNELS/7.x/log" 2>&1 </dev/null
+}
+
 # lab_debian_install PACKAGE...: unless they are there.
 lab_debian_install() {
   in_debian dpkg-query -W "$@" >/dev/null 2>&1 && return
-  in_debian env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@" >"$KERNELS/7.x/log" 2>&1 </dev/null ||
+  mkdir -p "$DEBIAN/tmp/deb"
+  lab_debian_apt --no-install-recommends install "$@" ||
     lab_die "Debian 13 cannot install $*: $KERNELS/7.x/log"
 }
 
@@ -44,7 +50,7 @@ lab_debian_unpack() {
   package=$1-$(lab_debian_version)
   rm -rf "$DEBIAN/tmp/deb"
   mkdir -p "$DEBIAN/tmp/deb" "$to"
-  in_debian sh -c 'cd /tmp/deb && apt-get -q download "$1"' sh "$package" >"$KERNELS/7.x/log" 2>&1 ||
+  lab_debian_apt download "$package" ||
     lab_die "$package cannot be downloaded: $KERNELS/7.x/log. When the archive has a newer one only, remove $KERNELS/7.x"
   dpkg-deb -x "$DEBIAN"/tmp/deb/*.deb "$to"
   rm -rf "$DEBIAN/tmp/deb"
