@@ -2,7 +2,6 @@
 #include "os/futex.h"
 
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,7 +26,5 @@ void FutexWait(const std::atomic<uint32_t>& word, uint32_t expected, int64_t tim
 void FutexWake(const std::atomic<uint32_t>& word, int count) {
   Call(word, FUTEX_WAKE, static_cast<uint32_t>(count), nullptr);
 }
-
-void YieldCpu() { ::sched_yield(); }
 
 }  // namespace mlos::os

@@ -23,11 +23,9 @@ inline void CpuRelax() {
 #endif
 }
 
-// Lets another thread that waits for this CPU run first.
-void YieldCpu();
-
-// Looks at `found` until it is true or `for_ns` have passed; false then. Between looks every other thread of this CPU may run, so that
-// it takes nothing from those that work; it costs CPU time all the same.
+// Looks at `found` until it is true or `for_ns` have passed; false then. For times of a few switches between threads. It does not yield:
+// on Linux 6.18 each sched_yield() costs the caller a slice of its share, and a thread that yielded in a loop here on a busy machine waited
+// up to half a second afterwards.
 template <typename Found>
 bool LookFor(const Found& found, int64_t for_ns) {
   const int64_t until_ns = Clock::Real().MonotonicNs() + for_ns;
@@ -36,7 +34,6 @@ bool LookFor(const Found& found, int64_t for_ns) {
       CpuRelax();
       if (found()) return true;
     }
-    YieldCpu();
   } while (Clock::Real().MonotonicNs() < until_ns);
   return found();
 }
