@@ -5,6 +5,7 @@
 #include <simdjson.h>
 
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <set>
 #include <thread>
@@ -171,7 +172,7 @@ TEST_F(GenerateTest, CallsBeyondTheQueueAreTurnedAway) {
     return SMI_OK;
   };
   auto first = narrow.Start(blocking);
-  while (!begun) std::this_thread::yield();
+  while (!begun) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   auto waiting = narrow.Start({.prompt = "23+45="});
   auto refused = narrow.Start({.prompt = "23+45="});
   EXPECT_EQ(waiting->accepted, SMI_OK);
@@ -197,7 +198,7 @@ TEST_F(GenerateTest, CancelEndsARunningAndAWaitingCall) {
   };
   auto running = narrow.Start(blocking);
   auto waiting = narrow.Start(LongAsk());
-  while (!begun) std::this_thread::yield();
+  while (!begun) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   running->Cancel(Plugin().api, narrow.get());
   waiting->Cancel(Plugin().api, narrow.get());
   go.set_value();
@@ -224,7 +225,7 @@ TEST_F(GenerateTest, DeadlineEndsARunningCall) {
   Ask ask = LongAsk();
   ask.deadline_ns = NowNs() + 50'000'000;
   ask.on_text = [&](int) {
-    while (NowNs() < ask.deadline_ns) std::this_thread::yield();
+    while (NowNs() < ask.deadline_ns) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return SMI_OK;
   };
   const auto answer = model.Generate(ask);

@@ -436,7 +436,8 @@ TEST_F(OnnxTest, EndsALongRunSoonAfterItIsCancelled) {
   Outcome outcome;
   std::thread runner(
       [&] { outcome = model.Execute({Ints("iterations", kScalar, {1'000'000'000})}, {}, &recorder); });
-  while (!recorder.Cancel(model.api(), model.get())) std::this_thread::yield();
+  while (!recorder.Cancel(model.api(), model.get()))
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   const auto cancelled = std::chrono::steady_clock::now();
   runner.join();
   EXPECT_EQ(outcome.code, SMI_CANCELLED);
@@ -460,7 +461,7 @@ TEST_F(OnnxTest, CallsACancelAfterTheDeadlineADeadline) {
   });
   // On a machine so busy that the call began too late it has been refused, for the same reason.
   while (!ended && (smi_now_ns() < deadline_ns || !recorder.Cancel(model.api(), model.get())))
-    std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   runner.join();
   EXPECT_EQ(outcome.code, SMI_DEADLINE_EXCEEDED);
 }

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <random>
 #include <thread>
@@ -201,7 +202,8 @@ class LifecycleRandomTest : public RegistryFixture {
     });
     for (std::thread& thread : threads) thread.join();
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (answers_.open() > 0 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+    while (answers_.open() > 0 && std::chrono::steady_clock::now() < limit)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     EXPECT_EQ(answers_.open(), 0) << "requests that nobody answered";
     done = true;
     time.join();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 #include <thread>
 
@@ -41,7 +42,7 @@ TEST_F(LifecycleTest, ABusyModelStaysAndTheNextOneWaitsForIt) {
   std::promise<Result<Handle>> promise;
   registry_->Acquire("t/a", {}, [&](Result<Handle> h, int64_t) { promise.set_value(std::move(h)); });
   while (StateOf("t/a") != State::kWaiting || registry_->Get("t/a")->waits_for.empty())
-    std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_THAT(
       registry_->Get("t/a")->waits_for,
       HasSubstr("t/a@latest needs 60 B; of the memory budget of 100 B 40 B are free, the rest is held by "
@@ -65,7 +66,7 @@ TEST_F(LifecycleTest, ADeadlineAndTheLoadTimeoutEndTheWaitWithAReason) {
   registry_->Acquire("t/a", {.deadline_ns = clock_.MonotonicNs() + kSecond},
                      [&](const Result<Handle>& h, int64_t) { soon.set_value(h.status()); });
   registry_->Acquire("t/a", {}, [&](const Result<Handle>& h, int64_t) { late.set_value(h.status()); });
-  while (registry_->Get("t/a")->waits_for.empty()) std::this_thread::yield();
+  while (registry_->Get("t/a")->waits_for.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   clock_.AdvanceNs(2 * kSecond);
   registry_->Tick();
   const Status first = soon.get_future().get();
@@ -74,7 +75,7 @@ TEST_F(LifecycleTest, ADeadlineAndTheLoadTimeoutEndTheWaitWithAReason) {
   clock_.AdvanceNs(10 * kSecond);
   registry_->Tick();
   EXPECT_EQ(late.get_future().get().code(), Code::kUnavailable);
-  while (StateOf("t/a") != State::kRegistered) std::this_thread::yield();
+  while (StateOf("t/a") != State::kRegistered) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_TRUE(broker_->Stats().waiting.empty()) << "nobody wants it any more";
 }
 
@@ -208,7 +209,7 @@ TEST_F(LifecycleTest, AModelThatIsNeverIdleIsDrainedForOneThatWaits) {
   Handle hot = registry_->AcquireOrLoad("t/hot").value();
   std::promise<Result<Handle>> waits;
   registry_->Acquire("t/a", {}, [&](Result<Handle> h, int64_t) { waits.set_value(std::move(h)); });
-  while (registry_->Get("t/a")->waits_for.empty()) std::this_thread::yield();
+  while (registry_->Get("t/a")->waits_for.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   clock_.AdvanceNs(fair_ns_);
   registry_->Tick();
   EXPECT_TRUE(registry_->Get("t/hot")->draining);
@@ -233,7 +234,7 @@ TEST_F(LifecycleTest, ADrainIsTakenBackWhenNobodyNeedsIt) {
   std::promise<Status> waits;
   registry_->Acquire("t/a", {.deadline_ns = clock_.MonotonicNs() + kSecond},
                      [&](const Result<Handle>& h, int64_t) { waits.set_value(h.status()); });
-  while (registry_->Get("t/a")->waits_for.empty()) std::this_thread::yield();
+  while (registry_->Get("t/a")->waits_for.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   clock_.AdvanceNs(fair_ns_);
   registry_->Tick();
   std::promise<Result<Handle>> next;
@@ -268,7 +269,7 @@ TEST_F(LifecycleTest, ASwapWithoutMemoryForBothSaysSoAndRequestsWait) {
   SwapReport report;
   std::future<Result<Handle>> swap =
       std::async(std::launch::async, [&] { return registry_->Register(File("t/a", "new", 70), &report); });
-  while (!registry_->Get("t/a")->draining) std::this_thread::yield();
+  while (!registry_->Get("t/a")->draining) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   std::promise<Result<Handle>> request;
   registry_->Acquire("t/a", {}, [&](Result<Handle> h, int64_t) { request.set_value(std::move(h)); });
   old_one.reset();

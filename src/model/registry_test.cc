@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <thread>
 
@@ -86,7 +87,7 @@ TEST_F(RegistryTest, ALoadThatFailedIsTriedAgain) {
 TEST_F(RegistryTest, UnregisterWaitsForTheLastHandle) {
   Handle handle = registry_->Register(Model("t/x")).value();
   std::thread unregister([this] { EXPECT_TRUE(registry_->Unregister("t/x").ok()); });
-  while (registry_->AcquireReady("t/x").ok()) std::this_thread::yield();
+  while (registry_->AcquireReady("t/x").ok()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(state_.alive, 1) << "the handle pins the model";
   handle.reset();
   unregister.join();

@@ -238,7 +238,7 @@ TEST_F(StoreTest, ASignalEndsTheWaitForAnotherInstall) {
   // Until it has been met in the wait: a signal that comes before has no effect.
   while (!done) {
     pthread_kill(waiter.native_handle(), SIGUSR1);
-    std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   waiter.join();
   sigaction(SIGUSR1, &old_action, nullptr);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "base/clock.h"
@@ -207,7 +208,7 @@ TEST_P(InstanceTest, CancelsARunningCall) {
   request.cancel = token;
   auto answer = std::make_shared<Answer>();
   std::thread runner([&] { instance->Run(std::move(request), std::make_unique<AnswerSink>(answer)); });
-  while (instance->stats().running == 0) std::this_thread::yield();
+  while (instance->stats().running == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   token->Cancel();
   EXPECT_EQ(answer->Wait().code(), Code::kCancelled);
   runner.join();
@@ -253,7 +254,7 @@ TEST_P(InstanceTest, TheDestructorWaitsForRunningCalls) {
   auto instance = Load("echo 1\ninput x FP32 batch 3\ndelay_us 20000\n");
   auto answer = std::make_shared<Answer>();
   std::thread runner([&, raw = instance.get()] { raw->Run(OneRow(), std::make_unique<AnswerSink>(answer)); });
-  while (instance->stats().running == 0) std::this_thread::yield();
+  while (instance->stats().running == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   instance.reset();
   EXPECT_EQ(answer->times(), 1);
   EXPECT_TRUE(answer->Wait().ok());

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <thread>
 
 #include "resources/testing/fake_lease_owner.h"
@@ -152,7 +153,7 @@ TEST_F(MemoryBrokerTest, OneThatTakesMoreThanEstimatedMakesIdleOnesLeave) {
   const auto asked = Ask("a", 30);
   ASSERT_TRUE(asked->answer.has_value());
   std::thread reaper([&] {
-    while (!owner_.evicted(idle)) std::this_thread::yield();
+    while (!owner_.evicted(idle)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     owner_.Drop(idle);
   });
   EXPECT_TRUE(broker_.Commit(**asked->answer, 70).ok());

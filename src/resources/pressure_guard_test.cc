@@ -55,12 +55,12 @@ TEST(PressureGuardTest, UnderPressureTheOldestIdleLeaseGoesAndBusyOnesStay) {
         },
         clock);
     pressure.Press({.stalled = true});
-    while (reports < 1) std::this_thread::yield();
+    while (reports < 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     EXPECT_TRUE(owner.evicted(old_one));
     EXPECT_FALSE(owner.evicted(new_one)) << "one at a time";
     clock.AdvanceNs(2 * kSecond);
     pressure.Press({.high = 3});
-    while (reports < 2) std::this_thread::yield();
+    while (reports < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   EXPECT_TRUE(owner.evicted(new_one));
   EXPECT_FALSE(owner.evicted(busy));

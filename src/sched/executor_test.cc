@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <memory>
 #include <optional>
@@ -223,7 +224,7 @@ TEST(ExecutorTest, RunsShortTasksOnTheCallerOnlyWhenASlotIsFree) {
   long_done.Wait();
   EXPECT_NE(ran_on, std::this_thread::get_id());
 
-  while (executor.running() > 0) std::this_thread::yield();
+  while (executor.running() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   Blocker blocker(executor);
   const Event queued_done;
   executor.Submit(task(999, queued_done));
@@ -386,7 +387,8 @@ TEST(ExecutorTurnTest, EverythingRunsOnceFromManyThreads) {
       });
     }
     for (std::thread& thread : threads) thread.join();
-    while (executor.queued() + executor.running() > 0) std::this_thread::yield();
+    while (executor.queued() + executor.running() > 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   EXPECT_EQ(ran.load(), submitted.load());
 }

@@ -141,7 +141,7 @@ TEST_F(ServerTest, TheLastHandleMayBeDroppedInsideThePluginsOwnCall) {
   std::future<Answer> answer = Infer(std::move(request));
   ASSERT_NE(held, nullptr);
   std::thread unregister([this] { EXPECT_TRUE(server_->UnregisterModel("t/x").ok()); });
-  while (server_->GetModel("t/x").ok()) std::this_thread::yield();
+  while (server_->GetModel("t/x").ok()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   held->OnDone(OkStatus(), {});
   held.reset();
   unregister.join();

@@ -66,7 +66,7 @@ class RegistryFixture : public testing::Test {
   State StateOf(const std::string& id) { return registry_->Get(id)->state; }
   // Models leave on a thread of their own.
   void WaitForAlive(int n) {
-    while (state_.alive != n) std::this_thread::yield();
+    while (state_.alive != n) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   const std::filesystem::path dir_ =

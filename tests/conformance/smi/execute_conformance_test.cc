@@ -282,7 +282,8 @@ TEST_F(ExecuteConformance, TakesACancelAtAnyMoment) {
       outcome = model_.Execute(inputs, {}, &recorder);
       ended = true;
     });
-    while (!ended && !recorder.Cancel(model_.api(), model_.get())) std::this_thread::yield();
+    while (!ended && !recorder.Cancel(model_.api(), model_.get()))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     runner.join();
     EXPECT_THAT(outcome.code, ::testing::AnyOf(SMI_OK, SMI_CANCELLED)) << outcome.message;
   }
@@ -302,7 +303,8 @@ TEST_F(Conformance, EndsASlowCallSoonAfterItIsCancelled) {
   Recorder recorder;
   Outcome outcome;
   std::thread runner([&] { outcome = model.Execute(inputs, {}, &recorder); });
-  while (!recorder.Cancel(model.api(), model.get())) std::this_thread::yield();
+  while (!recorder.Cancel(model.api(), model.get()))
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   const auto cancelled = std::chrono::steady_clock::now();
   runner.join();
   EXPECT_EQ(outcome.code, SMI_CANCELLED);
