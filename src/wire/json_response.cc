@@ -169,6 +169,12 @@ std::string EncodeOutputs(const std::vector<NamedTensor>& outputs) {
   return out;
 }
 
+size_t DataBytes(const std::vector<NamedTensor>& outputs) {
+  size_t bytes = 0;
+  for (const NamedTensor& output : outputs) bytes += output.tensor.data().size();
+  return bytes;
+}
+
 double Ms(int64_t ns) { return static_cast<double>(ns / 1000) / 1000.0; }
 
 void WriteGenerated(const Response& response, JsonWriter* w) {
@@ -180,9 +186,12 @@ void WriteGenerated(const Response& response, JsonWriter* w) {
 }
 
 void WriteFields(const Response& response, const ResponseContext& context, JsonWriter* w) {
-  const std::string outputs = context.generated ? std::string() : EncodeOutputs(response.outputs);
-  const size_t output_size = context.generated ? JsonQuote(response.text).size() : outputs.size();
-  if (context.include_outputs) w->buffer().reserve(w->buffer().size() + outputs.size() + 1024);
+  const bool encodes = !context.generated && context.include_outputs;
+  const std::string outputs = encodes ? EncodeOutputs(response.outputs) : std::string();
+  const size_t output_size = context.generated ? JsonQuote(response.text).size()
+                             : encodes         ? outputs.size()
+                                               : DataBytes(response.outputs);
+  if (encodes) w->buffer().reserve(w->buffer().size() + outputs.size() + 1024);
   w->Key("status").String("success");
   w->Key("model_id").String(context.model_id);
   w->Key("inference_time_us").Int(response.timing.compute_ns / 1000);
@@ -200,7 +209,7 @@ void WriteFields(const Response& response, const ResponseContext& context, JsonW
     for (const std::string& warning : response.warnings) w->String(warning);
     w->EndArray();
   }
-  if (!context.generated && context.include_outputs) w->Key("outputs").Raw(outputs);
+  if (encodes) w->Key("outputs").Raw(outputs);
 }
 
 }  // namespace

@@ -18,8 +18,8 @@ struct ResponseContext {
   bool generated = false;  // the request asked for text: text, tokens and finish_reason are sent
 };
 
-// The answer of an inference, as one JSON object. `output_size` is the byte length of the JSON text of `outputs` (of `text`
-// for generated text), also when include_outputs leaves it out.
+// The answer of an inference, as one JSON object. `output_size` is the byte length of the JSON text of `outputs` (of `text` for generated
+// text); when include_outputs leaves that out it is not written for the sake of its length, and the bytes of the tensors' data count.
 std::string EncodeInferResponse(const Response& response, const ResponseContext& context);
 
 // "[1,2.5,...]": the elements, flat, row-major. Floats as the shortest text that reads back to the same value of their

@@ -46,8 +46,7 @@ TEST_F(HttpServerTest, RawIdsQueryAndBinaryBodies) {
   const RawResponse without = client.Ask(Post("/models/t/echo@1/inference?include_outputs=false", kVector));
   EXPECT_EQ(without.status, 200);
   EXPECT_THAT(without.body, Not(HasSubstr("\"outputs\"")));
-  const std::string outputs = R"({"y":{"datatype":"FP32","shape":[1,2],"data":[1,2.5]}})";
-  EXPECT_THAT(without.body, HasSubstr("\"output_size\":" + std::to_string(outputs.size()) + ","));
+  EXPECT_THAT(without.body, HasSubstr("\"output_size\":8,"));
   EXPECT_EQ(client.Ask(Post("/models/t/echo@1/inference?include_outputs=maybe", kVector)).status, 400);
   EXPECT_EQ(client.Ask(Post("/models/t/echo@1/inference?precision=2", kVector)).status, 400);
   const float values[] = {3, 4};
