@@ -38,7 +38,7 @@ class ExecutionProfile {
   // Whether a task that would be refused, because it is predicted to take longer than it may, should run all the same: every
   // eighth, so that a prediction that has become wrong does not refuse for ever.
   bool DoubtDue();
-  // Whether another thread count should be tried; the number of the probe, to take turns by.
+  // Whether another thread count should be tried, a few times in a row; the number of the turn.
   std::optional<uint64_t> ThreadProbeDue();
 
   // Median of |predicted - true| / true over the last runs of trusted cells; 0 when there were none.
@@ -62,6 +62,7 @@ class ExecutionProfile {
   static uint32_t KeyOf(const RunSize& size, uint32_t threads);
   Cell* Find(uint32_t key) const MLOS_REQUIRES(mu_);
   bool AnyWarm() const MLOS_REQUIRES(mu_);
+  bool IsStale(uint32_t key, const Cell& cell) const MLOS_REQUIRES(mu_);
   Cell& FindOrMake(uint32_t key) MLOS_REQUIRES(mu_);
   Estimate Derive(const RunSize& size, uint32_t threads) const MLOS_REQUIRES(mu_);
 

@@ -86,6 +86,23 @@ TEST(ExecutionProfileTest, AWarmUpAloneDoesNotSpoilAThreadCount) {
   EXPECT_LT(profile.Predict({100, 1}, 4).p50_ns, 10'000);
 }
 
+TEST(ExecutionProfileTest, WhatAnotherThreadCountHasReplacedIsForgottenWhenItIsRunAgain) {
+  ExecutionProfile profile;
+  ObserveTimes(&profile, {100, 1}, 2, 9000, 32);
+  ObserveTimes(&profile, {100, 1}, 1, 2000, 100);
+  EXPECT_EQ(profile.Predict({100, 1}, 2).p50_ns, 9000);
+  ObserveTimes(&profile, {100, 1}, 2, 1000, 2);
+  EXPECT_EQ(profile.Predict({100, 1}, 2).p50_ns, 1000);
+}
+
+TEST(ExecutionProfileTest, ASizeThatComesSeldomKeepsItsTimes) {
+  ExecutionProfile profile;
+  ObserveTimes(&profile, {100, 1}, 1, 1000, 20);
+  ObserveTimes(&profile, {5000, 1}, 1, 50'000, 500);
+  profile.Observe({100, 1}, 1, 9000);
+  EXPECT_EQ(profile.Predict({100, 1}, 1).p50_ns, 1000);
+}
+
 TEST(ExecutionProfileTest, TellsHowFarOffItWas) {
   ExecutionProfile profile;
   ObserveTimes(&profile, {100, 1}, 1, 1000, 10);

@@ -151,6 +151,20 @@ TEST_F(PlanTest, ABatchKeepsToItsMostRows) {
   EXPECT_EQ(Choose(32, 1, 0, 0, 4).members, 4u);
 }
 
+TEST_F(PlanTest, AThreadCountThatWasDisturbedWhenItWasLearntIsFoundAgain) {
+  Learn(1, 1, 75 * kMs);
+  for (int i = 0; i < 4; ++i) Learn(1, 2, 200 * kMs);
+  ASSERT_EQ(Choose(1, 2).threads, 1);
+  int slow = 0;
+  for (int i = 0; i < 400; ++i) {
+    const int threads = Choose(1, 2).threads;
+    profile_.Observe({16, 1}, static_cast<uint32_t>(threads), (threads == 2 ? 38 : 75) * kMs);
+    if (threads == 1) ++slow;
+  }
+  EXPECT_LE(slow, 90) << "runs on one thread although two are twice as fast";
+  EXPECT_EQ(Choose(1, 2).threads, 2);
+}
+
 TEST_F(PlanTest, FixedThreadsAreTakenAsFarAsSlotsAreFree) {
   Learn(1, 1, 35 * kMs);
   Learn(1, 2, 30 * kMs);
