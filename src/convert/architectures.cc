@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "convert/architectures.h"
 
+#include <algorithm>
 #include <array>
 
 namespace mlos::convert {

@@ -14,6 +14,9 @@
 #undef curl_easy_getinfo
 #undef curl_multi_setopt
 
+// The last named argument is an enumeration of <curl/curl.h>: clang warns that C++ leaves it open how that is passed.
+#pragma GCC diagnostic ignored "-Wvarargs"
+
 namespace {
 
 // The one argument of a function like curl_easy_setopt is a long, a curl_off_t or a pointer: passed alike where they are of one size.

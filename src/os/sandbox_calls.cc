@@ -21,6 +21,11 @@
 
 #include "os/sandbox_parts.h"
 
+#ifdef __clang__
+// <seccomp.h> writes its comparisons (SCMP_A0 ...) as C's compound literals.
+#pragma clang diagnostic ignored "-Wc99-extensions"
+#endif
+
 namespace mlos::os::sandbox {
 namespace {
 

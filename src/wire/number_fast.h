@@ -175,7 +175,7 @@ alignas(16) inline constexpr std::array<int8_t, 32> kShiftRight = [] {
 
 struct FastFloatAvx2 {
   // Value of 16 digits, 0-9 in each byte.
-  MLOS_WIRE_AVX2 [[gnu::always_inline]] static uint64_t Value16(__m128i digits) {
+  [[gnu::always_inline]] MLOS_WIRE_AVX2 static uint64_t Value16(__m128i digits) {
     const __m128i tens = _mm_set_epi8(1, 10, 1, 10, 1, 10, 1, 10, 1, 10, 1, 10, 1, 10, 1, 10);
     const __m128i hundreds = _mm_set_epi16(1, 100, 1, 100, 1, 100, 1, 100);
     const __m128i ten_thousands = _mm_set_epi16(1, 10000, 1, 10000, 1, 10000, 1, 10000);
@@ -187,7 +187,7 @@ struct FastFloatAvx2 {
   }
 
   // What all numbers wait for is short: one load gives the places of sign, point and end.
-  MLOS_WIRE_AVX2 [[gnu::always_inline]] static const char* Parse(const char* p, float* out) {
+  [[gnu::always_inline]] MLOS_WIRE_AVX2 static const char* Parse(const char* p, float* out) {
     const __m256i text = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     const __m256i value = _mm256_sub_epi8(text, _mm256_set1_epi8('0'));
     const __m256i is_digit = _mm256_cmpeq_epi8(_mm256_min_epu8(value, _mm256_set1_epi8(9)), value);
