@@ -3,6 +3,7 @@
 //   bench_load convert FOLDER                      writes FOLDER/model.onnx
 //   bench_load engine MODEL SESSIONS THREADS       ONNX Runtime alone
 //   bench_load plugin MODEL SESSIONS THREADS LIBRARY CACHE     the plugin; CACHE may be "" for none
+//   bench_load pair MODEL OTHER THREADS RUNS        both in ONNX Runtime, run in turn: {"ms":[..],"other_ms":[..],"difference":..}
 // A line: {"load_ms":[...],"first_ms":[...],"run_ms":[...],"private_kb":..,"start_kb":..,"peak_kb":..,"sum":..}
 #include <dlfcn.h>
 #include <onnxruntime_cxx_api.h>
@@ -230,6 +231,28 @@ int Convert(const std::string& folder) {
   return 0;
 }
 
+// Run by run in turn, the first one alternating, so that what the machine does meanwhile meets both.
+int Pair(const std::string& model, const std::string& other, int threads, int runs) {
+  Ort::Env env(ORT_LOGGING_LEVEL_ERROR, "bench");
+  const Answer answers[] = {LoadEngine(env, model, threads), LoadEngine(env, other, threads)};
+  const double sums[] = {answers[0](), answers[1]()};
+  std::vector<double> times[2];
+  for (int i = 0; i < runs; ++i) {
+    for (const int which : {i % 2, 1 - i % 2}) {
+      const auto start = Clock::now();
+      answers[which]();
+      times[which].push_back(MillisSince(start));
+    }
+  }
+  for (int which = 0; which < 2; ++which) {
+    std::printf("%s[", which == 0 ? "{\"ms\":" : ",\"other_ms\":");
+    for (int i = 0; i < runs; ++i) std::printf("%s%.4f", i == 0 ? "" : ",", times[which][i]);
+    std::printf("]");
+  }
+  std::printf(",\"difference\":%.3g}\n", std::abs(sums[0] - sums[1]) / sums[1]);
+  return 0;
+}
+
 void AnswerLines(const Report& report) {
   report.Print();
   for (std::string line; std::getline(std::cin, line);) report.Print();
@@ -240,6 +263,8 @@ void AnswerLines(const Report& report) {
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   if (args.size() == 2 && args[0] == "convert") return Convert(args[1]);
+  if (args.size() == 5 && args[0] == "pair")
+    return Pair(args[1], args[2], std::atoi(args[3].c_str()), std::atoi(args[4].c_str()));
   if (args.size() < 4) return 2;
   const int sessions = std::atoi(args[2].c_str());
   const int threads = std::atoi(args[3].c_str());
