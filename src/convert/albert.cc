@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "convert/architectures.h"
+#include "convert/text_heads.h"
 #include "convert/text_model.h"
 
 namespace mlos::convert {
@@ -77,31 +78,15 @@ void MaskedLm(GraphBuilder& g, TextModel& m, int64_t embedding) {
   m.VocabularyScores(x, embedding, p + "decoder.weight", p + "bias", p + "decoder.bias");
 }
 
-void Answer(GraphBuilder& g, TextModel& m, int64_t embedding, Head head) {
-  const std::string pooler = m.Base("pooler");
-  switch (head) {
-    case Head::kEncoder:
-      return m.HiddenOutputs(pooler);
-    case Head::kMaskedLm:
-      return MaskedLm(g, m, embedding);
-    case Head::kSequenceClassification:
-      return m.SequenceLabels(m.FirstToken(pooler, "tanh"), m.Of("classifier"));
-    case Head::kTokenClassification:
-      return m.TokenLabels(m.Of("classifier"));
-    case Head::kQuestionAnswering:
-      return m.Spans(m.Of("qa_outputs"));
-    case Head::kMultipleChoice:
-      return m.ChoiceScores(m.FirstToken(pooler, "tanh"), m.Of("classifier"));
-    default:
-      return m.Refuse("albert", head);
-  }
-}
-
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   MLOS_ASSIGN_OR_RETURN(const AlbertSizes sizes, ReadSizes(context.config));
   TextModel model(g, "albert.", sizes.text, context.head);
   BuildEncoder(g, model, sizes);
-  if (!context.encoder_only) Answer(g, model, sizes.embedding, context.head);
+  if (context.head == Head::kMaskedLm) {
+    MaskedLm(g, model, sizes.embedding);
+  } else if (!context.encoder_only) {
+    BertHeads(g, model, context.head, "albert", "pooler");
+  }
   std::vector<IgnoreRule> ignore = UnusedHeads(model, context.head, {"predictions."});
   ignore.push_back({model.Base("pooler."), "", "the task's output does not use the pooler"});
   ignore.push_back({model.Of("sop_classifier."), "", "sentence-order head, not part of the task"});

@@ -81,11 +81,7 @@ class Beit {
     const FeatureMap grid =
         Conv(g_, pixels, p + "patch_embeddings.projection", {v.width, v.patch, v.patch, 0, 1, /*bias=*/true});
     Value patches = MapToTokens(g_, grid);
-    if (hidden_patches) {
-      const Value hidden = g_.Input("bool_masked_pos", DType::kBool, {kBatchAxis, v.Patches()});
-      patches = g_.Op("Where", {g_.Op("Unsqueeze", {hidden, g_.Ints({2})}),
-                                g_.Weight(p + "mask_token", {1, 1, v.width}), patches});
-    }
+    if (hidden_patches) patches = HidePatches(g_, patches, p + "mask_token", v.Patches(), v.width);
     const Value tokens = BehindToken(g_, g_.Weight(p + "cls_token", {1, 1, v.width}), patches, v.width);
     if (!s_.absolute_positions) return tokens;
     return g_.Op("Add", {tokens, g_.Weight(p + "position_embeddings", {1, v.Patches() + 1, v.width})});

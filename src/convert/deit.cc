@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // DeiT (model_type "deit"): ViT with a distillation token. Trained with a teacher it has a classifier for each of the two
-// tokens and answers their mean.
+// tokens and answers their mean. Hidden patches come from the patches' tokens, as in transformers 5; version 4 was one token off.
 #include <array>
 #include <string>
 
@@ -28,11 +28,15 @@ void Classify(GraphBuilder& g, ImageTransformer& model) {
 }
 
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
-  MLOS_RETURN_IF_ERROR(RequireImageHead("deit", context));
+  MLOS_RETURN_IF_ERROR(
+      RequireHead("deit", context, {Head::kEncoder, Head::kImageClassification, Head::kMaskedImage}));
   MLOS_ASSIGN_OR_RETURN(const ImageTransformerSizes sizes, ReadImageTransformerSizes(context.config));
-  ImageTransformer model(g, "deit.", sizes, {"cls_token", "distillation_token"});
+  ImageTransformer model(g, "deit.", sizes, {"cls_token", "distillation_token"},
+                         context.head == Head::kMaskedImage);
   if (context.head == Head::kEncoder) {
     model.HiddenOutputs();
+  } else if (context.head == Head::kMaskedImage) {
+    MLOS_RETURN_IF_ERROR(model.PictureOutput());
   } else {
     Classify(g, model);
   }
@@ -40,10 +44,11 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
       {}, model.Ignored(context.head, {"classifier", "cls_classifier", "distillation_classifier"}), 0};
 }
 
-constexpr std::array<Architecture::ClassHead, 3> kClasses = {{
+constexpr std::array<Architecture::ClassHead, 4> kClasses = {{
     {"DeiTModel", Head::kEncoder},
     {"DeiTForImageClassification", Head::kImageClassification},
     {"DeiTForImageClassificationWithTeacher", Head::kImageClassification},
+    {"DeiTForMaskedImageModeling", Head::kMaskedImage},
 }};
 
 }  // namespace

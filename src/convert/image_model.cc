@@ -94,6 +94,38 @@ Value SliceAxis(GraphBuilder& g, const Value& x, int64_t axis, int64_t from, int
   return g.Op("Slice", {x, g.Ints({from}), g.Ints({to}), g.Ints({axis}), g.Ints({step})});
 }
 
+Value HidePatches(GraphBuilder& g, const Value& patches, const std::string& token, int64_t count,
+                  int64_t width) {
+  const Value hidden = g.Input("bool_masked_pos", DType::kBool, {kBatchAxis, count});
+  return g.Op("Where", {g.Op("Unsqueeze", {hidden, g.Ints({2})}), g.Weight(token, {1, 1, width}), patches});
+}
+
+Status CheckReconstruction(const Reconstruction& r, int64_t count) {
+  const ImageSize tokens = {r.picture.height / r.stride, r.picture.width / r.stride};
+  const bool whole = tokens.height * r.stride == r.picture.height && r.picture.height == r.picture.width;
+  if (whole && tokens.height * tokens.width == count) return OkStatus();
+  return Unimplemented(
+      "config.json: 'encoder_stride' is " + std::to_string(r.stride) + ", 'image_size' " +
+      std::to_string(r.picture.height) + " x " + std::to_string(r.picture.width) + " and there are " +
+      std::to_string(count) +
+      " tokens; supported for masked-im: a square of tokens, each a square of 'encoder_stride' "
+      "pixels, that cover the picture");
+}
+
+void ReconstructionOutput(GraphBuilder& g, const Value& tokens, const std::string& decoder, int64_t width,
+                          const Reconstruction& r) {
+  g.SetScope(decoder);
+  const int64_t side = r.picture.height / r.stride;
+  const int64_t colours = r.channels * r.stride * r.stride;
+  const Value columns = g.Op("Transpose", {tokens}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+  const Value map = g.Op("Reshape", {columns, g.Ints({-1, width, side, side})});
+  const Value spread = g.Op("Conv", {map, g.Weight(decoder + ".weight", {colours, width, 1, 1}),
+                                     g.Weight(decoder + ".bias", {colours})});
+  const Value picture = g.Op("DepthToSpace", {spread}, {{"blocksize", r.stride}, {"mode", "CRD"}});
+  g.Output("reconstruction", picture, DType::kFp32,
+           {kBatchAxis, r.channels, r.picture.height, r.picture.width});
+}
+
 Value MeanOfTokens(GraphBuilder& g, const Value& tokens) {
   return g.Op("ReduceMean", {tokens, g.Ints({1})}, {{"keepdims", int64_t{0}}});
 }

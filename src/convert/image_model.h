@@ -65,6 +65,20 @@ Value BehindToken(GraphBuilder& g, const Value& first, const Value& tokens, int6
 // x[:, from:to] of [batch, n, ...]; negative ones count from the end, kEnd is the end.
 inline constexpr int64_t kEnd = INT64_MAX;
 Value SliceAxis(GraphBuilder& g, const Value& x, int64_t axis, int64_t from, int64_t to, int64_t step = 1);
+// Patches [batch, count, width] with the tensor `token` [1, 1, width] in place of those that the input bool_masked_pos, declared here, names.
+Value HidePatches(GraphBuilder& g, const Value& patches, const std::string& token, int64_t count,
+                  int64_t width);
+// The picture that a masked model makes of its tokens.
+struct Reconstruction {
+  ImageSize picture;
+  int64_t channels = 0;
+  int64_t stride = 0;  // pixels a token stands for, each way
+};
+// kUnimplemented when `count` tokens, each a square of `stride` pixels, are not the picture: the framework cannot run such a model.
+Status CheckReconstruction(const Reconstruction& r, int64_t count);
+// Declares the output `reconstruction`: tokens [batch, count, width] through the convolution `decoder`, whose channels become pixels.
+void ReconstructionOutput(GraphBuilder& g, const Value& tokens, const std::string& decoder, int64_t width,
+                          const Reconstruction& r);
 // Mean over axis 1 of [batch, n, width].
 Value MeanOfTokens(GraphBuilder& g, const Value& tokens);
 

@@ -22,6 +22,7 @@ Result<ImageTransformerSizes> ReadImageTransformerSizes(const Config& config) {
   MLOS_ASSIGN_OR_RETURN(s.projection_bias, config.Bool("qkv_bias", s.projection_bias));
   MLOS_ASSIGN_OR_RETURN(s.pooler_width, config.Int("pooler_output_size", s.width, 1, 1 << 20));
   MLOS_ASSIGN_OR_RETURN(s.pooler_activation, config.String("pooler_act", s.pooler_activation));
+  MLOS_ASSIGN_OR_RETURN(s.encoder_stride, config.Int("encoder_stride", s.encoder_stride, 1, 1 << 16));
   if (s.width % s.heads != 0) {
     return DataLoss("config.json: 'hidden_size' " + std::to_string(s.width) +
                     " is not a multiple of 'num_attention_heads' " + std::to_string(s.heads));
@@ -31,9 +32,10 @@ Result<ImageTransformerSizes> ReadImageTransformerSizes(const Config& config) {
 }
 
 ImageTransformer::ImageTransformer(GraphBuilder& g, const std::string& base,
-                                   const ImageTransformerSizes& sizes, std::vector<std::string> special)
+                                   const ImageTransformerSizes& sizes, std::vector<std::string> special,
+                                   bool hidden_patches)
     : g_(g), sizes_(sizes), special_(std::move(special)), names_(g, base, "embeddings.cls_token") {
-  const Value embedded = Embeddings();
+  const Value embedded = Embeddings(hidden_patches);
   layout_ = {g_.Op("Shape", {embedded}, {{"start", int64_t{0}}, {"end", int64_t{2}}}), sizes_.width};
   Value x = ToRows(g_, embedded, sizes_.width);
   for (int64_t i = 0; i < sizes_.layers; ++i) x = Layer(x, "encoder.layer." + std::to_string(i));
@@ -42,7 +44,7 @@ ImageTransformer::ImageTransformer(GraphBuilder& g, const std::string& base,
   tokens_ = FromRows(g_, layout_, x, sizes_.width);
 }
 
-Value ImageTransformer::Embeddings() {
+Value ImageTransformer::Embeddings(bool hidden_patches) {
   g_.SetScope("embeddings");
   const ImageTransformerSizes& s = sizes_;
   const Value pixels =
@@ -55,7 +57,9 @@ Value ImageTransformer::Embeddings() {
              g_.Weight(projection + ".bias", {s.width})},
             {{"kernel_shape", patch}, {"strides", patch}});
   const Value columns = g_.Op("Reshape", {grid, g_.Ints({0, s.width, -1})});
-  const Value patches = g_.Op("Transpose", {columns}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+  Value patches = g_.Op("Transpose", {columns}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+  if (hidden_patches)
+    patches = HidePatches(g_, patches, names_.Base("embeddings.mask_token"), s.Patches(), s.width);
   const Value batch = g_.Op("Shape", {pixels}, {{"start", int64_t{0}}, {"end", int64_t{1}}});
   const Value one_each = g_.Op("Concat", {batch, g_.Ints({1, s.width})}, {{"axis", int64_t{0}}});
   std::vector<Value> parts;
@@ -101,12 +105,28 @@ void ImageTransformer::HiddenOutputs() {
             {kBatchAxis, sizes_.pooler_width});
 }
 
+Status ImageTransformer::PictureOutput() {
+  const ImageTransformerSizes& s = sizes_;
+  if (s.patch.height != s.encoder_stride || s.patch.width != s.encoder_stride) {
+    return Unimplemented("config.json: 'patch_size' is " + std::to_string(s.patch.height) + " x " +
+                         std::to_string(s.patch.width) +
+                         "; supported for masked-im: that of 'encoder_stride', " +
+                         std::to_string(s.encoder_stride));
+  }
+  const Reconstruction picture = {s.image, s.channels, s.encoder_stride};
+  MLOS_RETURN_IF_ERROR(CheckReconstruction(picture, s.Patches()));
+  const Value patches = SliceAxis(g_, tokens_, 1, static_cast<int64_t>(special_.size()), kEnd);
+  ReconstructionOutput(g_, patches, names_.Of("decoder.0"), s.width, picture);
+  return OkStatus();
+}
+
 std::vector<IgnoreRule> ImageTransformer::Ignored(Head head,
                                                   const std::vector<std::string>& classifiers) const {
   std::vector<IgnoreRule> rules = {{names_.Base("embeddings.mask_token"), "", "only training hides patches"}};
   if (head == Head::kEncoder) {
     for (const std::string& classifier : classifiers)
       rules.push_back({names_.Of(classifier + "."), "", "classifier, not part of the task"});
+    rules.push_back({names_.Of("decoder."), "", "head, not part of the task"});
   } else {
     rules.push_back({names_.Base("pooler."), "", "the task's output does not use the pooler"});
   }

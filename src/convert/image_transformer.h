@@ -27,6 +27,8 @@ struct ImageTransformerSizes {
   int64_t pooler_width = 768;
   std::string pooler_activation = "tanh";
 
+  int64_t encoder_stride = 16;  // pixels a patch becomes in masked-im
+
   int64_t Patches() const { return image.height / patch.height * (image.width / patch.width); }
 };
 
@@ -35,9 +37,10 @@ Result<ImageTransformerSizes> ReadImageTransformerSizes(const Config& config);
 class ImageTransformer {
  public:
   // `base`: prefix of the model ("vit."). `special`: the tokens before the patches, as the tensors are called
-  // ("cls_token"). Declares pixel_values and builds all layers and the last norm.
+  // ("cls_token"). Declares pixel_values and builds all layers and the last norm. With `hidden_patches` there is an input that says
+  // which patches a token replaces.
   ImageTransformer(GraphBuilder& g, const std::string& base, const ImageTransformerSizes& sizes,
-                   std::vector<std::string> special);
+                   std::vector<std::string> special, bool hidden_patches);
 
   const ModelNames& names() const { return names_; }
   const ImageTransformerSizes& sizes() const { return sizes_; }
@@ -45,12 +48,14 @@ class ImageTransformer {
   Value Token(int64_t index) { return TakeToken(g_, tokens_, index); }
   // last_hidden_state and, when the checkpoint has a pooler, pooler_output.
   void HiddenOutputs();
+  // The picture as the patches have it, hidden ones too.
+  Status PictureOutput();
 
   // Tensors that neither task uses, and those of the heads that `head` does not use.
   std::vector<IgnoreRule> Ignored(Head head, const std::vector<std::string>& classifiers) const;
 
  private:
-  Value Embeddings();
+  Value Embeddings(bool hidden_patches);
   Value Layer(const Value& x, const std::string& name);
 
   GraphBuilder& g_;

@@ -30,6 +30,7 @@ struct Sizes {
   double ratio = 4;
   bool projection_bias = true;
   bool absolute_positions = false;
+  int64_t encoder_stride = 32;  // pixels a place of the last stage becomes in masked-im
   double epsilon = 1e-5;
   std::string activation = "gelu";
 };
@@ -47,6 +48,7 @@ Result<Sizes> ReadSizes(const Config& config) {
   MLOS_ASSIGN_OR_RETURN(s.ratio, config.Number("mlp_ratio", s.ratio, 0, 1000));
   MLOS_ASSIGN_OR_RETURN(s.projection_bias, config.Bool("qkv_bias", true));
   MLOS_ASSIGN_OR_RETURN(s.absolute_positions, config.Bool("use_absolute_embeddings", false));
+  MLOS_ASSIGN_OR_RETURN(s.encoder_stride, config.Int("encoder_stride", s.encoder_stride, 1, 1 << 16));
   MLOS_ASSIGN_OR_RETURN(s.epsilon, config.Number("layer_norm_eps", s.epsilon, 0, 1));
   MLOS_ASSIGN_OR_RETURN(s.activation, config.String("hidden_act", s.activation));
   if (s.depths.size() != s.heads.size() || s.depths.size() > 16) {
@@ -73,9 +75,9 @@ class Swin {
   int64_t width() const { return width_; }
   int64_t places() const { return grid_.height * grid_.width; }
 
-  // [batch, places, width] of the last stage.
-  Value Build() {
-    Value x = Embeddings();
+  // [batch, places, width] of the last stage. With `hidden_patches` there is an input that says which patches a token replaces.
+  Value Build(bool hidden_patches) {
+    Value x = Embeddings(hidden_patches);
     for (size_t stage = 0; stage < s_.depths.size(); ++stage) {
       const std::string name = "encoder.layers." + std::to_string(stage) + ".";
       for (int64_t i = 0; i < s_.depths[stage]; ++i)
@@ -89,7 +91,7 @@ class Swin {
 
  private:
   // All x are rows [batch * grid.height * grid.width, width].
-  Value Embeddings() {
+  Value Embeddings(bool hidden_patches) {
     const FeatureMap pixels = PixelInput(g_, s_.channels, s_.picture);
     g_.SetScope("embeddings");
     const std::string p = names_.Base("embeddings.");
@@ -103,6 +105,7 @@ class Swin {
     const FeatureMap grid = Conv(g_, pixels, p + "patch_embeddings.projection", options);
     grid_ = grid.size;
     Value x = LayerNorm(g_, MapToTokens(g_, grid), p + "norm", width_, kPlainEpsilon);
+    if (hidden_patches) x = HidePatches(g_, x, p + "mask_token", places(), width_);
     if (s_.absolute_positions)
       x = g_.Op("Add", {x, g_.Weight(p + "position_embeddings", {1, places(), width_})});
     return ToRows(g_, x, width_);
@@ -242,16 +245,23 @@ class Swin {
 };
 
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
-  MLOS_RETURN_IF_ERROR(RequireImageHead("swin", context));
+  MLOS_RETURN_IF_ERROR(
+      RequireHead("swin", context, {Head::kEncoder, Head::kImageClassification, Head::kMaskedImage}));
   MLOS_ASSIGN_OR_RETURN(const Sizes sizes, ReadSizes(context.config));
   Swin model(g, sizes);
-  const Value tokens = model.Build();
-  const Value pooled = MeanOfTokens(g, tokens);
+  const Value tokens = model.Build(context.head == Head::kMaskedImage);
   const std::string classifier = model.names().Of("classifier");
   std::vector<IgnoreRule> ignore = {
       {"", "relative_position_index", "counted in the graph"},
       {"", "attn_mask", "counted in the graph"},
       {model.names().Base("embeddings.mask_token"), "", "only training hides patches"}};
+  if (context.head == Head::kMaskedImage) {
+    const Reconstruction picture = {sizes.picture, sizes.channels, sizes.encoder_stride};
+    MLOS_RETURN_IF_ERROR(CheckReconstruction(picture, model.places()));
+    ReconstructionOutput(g, tokens, model.names().Of("decoder.0"), model.width(), picture);
+    return BuildResult{{}, std::move(ignore), 0};
+  }
+  const Value pooled = MeanOfTokens(g, tokens);
   if (context.head == Head::kEncoder) {
     g.Output("last_hidden_state", tokens, DType::kFp32, {kBatchAxis, model.places(), model.width()});
     g.Output("pooler_output", pooled, DType::kFp32, {kBatchAxis, model.width()});
@@ -264,9 +274,10 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   return BuildResult{{}, std::move(ignore), 0};
 }
 
-constexpr std::array<Architecture::ClassHead, 2> kClasses = {{
+constexpr std::array<Architecture::ClassHead, 3> kClasses = {{
     {"SwinModel", Head::kEncoder},
     {"SwinForImageClassification", Head::kImageClassification},
+    {"SwinForMaskedImageModeling", Head::kMaskedImage},
 }};
 
 }  // namespace

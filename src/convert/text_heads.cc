@@ -36,8 +36,9 @@ void IgnorePoolerAndDecoder(const TextModel& m, const std::string& decoder, cons
 
 }  // namespace
 
-void BertHeads(GraphBuilder& g, TextModel& m, Head head, std::string_view name) {
-  const std::string pooler = m.Base("pooler.dense");
+void BertHeads(GraphBuilder& g, TextModel& m, Head head, std::string_view name,
+               const std::string& pooler_name) {
+  const std::string pooler = m.Base(pooler_name);
   switch (head) {
     case Head::kEncoder:
       return m.HiddenOutputs(pooler);

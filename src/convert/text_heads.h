@@ -3,6 +3,7 @@
 // behind "lm_head" and a classifier of two layers.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,8 +12,10 @@
 
 namespace mlos::convert {
 
-// Outputs of the task over the model's rows; `name` is the model_type, for the refusal of a task that is not there.
-void BertHeads(GraphBuilder& g, TextModel& m, Head head, std::string_view name);
+// Outputs of the task over the model's rows; `name` is the model_type, for the refusal of a task that is not there. `pooler`: the linear
+// layer behind the first token.
+void BertHeads(GraphBuilder& g, TextModel& m, Head head, std::string_view name,
+               const std::string& pooler = "pooler.dense");
 void RobertaHeads(GraphBuilder& g, TextModel& m, Head head, std::string_view name);
 
 // One vector for the text, [batch, width], as `summary_type`, `summary_use_proj` and `summary_activation` say: a token or the mean,

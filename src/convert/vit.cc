@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ViT (model_type "vit"): transformer over patches; logits from the class token.
+// ViT (model_type "vit"): transformer over patches; logits from the class token, hidden patches from what is around them.
 #include <array>
 #include <string>
 
@@ -11,11 +11,14 @@ namespace mlos::convert {
 namespace {
 
 Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
-  MLOS_RETURN_IF_ERROR(RequireImageHead("vit", context));
+  MLOS_RETURN_IF_ERROR(
+      RequireHead("vit", context, {Head::kEncoder, Head::kImageClassification, Head::kMaskedImage}));
   MLOS_ASSIGN_OR_RETURN(const ImageTransformerSizes sizes, ReadImageTransformerSizes(context.config));
-  ImageTransformer model(g, "vit.", sizes, {"cls_token"});
+  ImageTransformer model(g, "vit.", sizes, {"cls_token"}, context.head == Head::kMaskedImage);
   if (context.head == Head::kEncoder) {
     model.HiddenOutputs();
+  } else if (context.head == Head::kMaskedImage) {
+    MLOS_RETURN_IF_ERROR(model.PictureOutput());
   } else {
     g.SetScope("classifier");
     const std::string classifier = model.names().Of("classifier");
@@ -25,9 +28,10 @@ Result<BuildResult> Build(GraphBuilder& g, const BuildContext& context) {
   return BuildResult{{}, model.Ignored(context.head, {"classifier"}), 0};
 }
 
-constexpr std::array<Architecture::ClassHead, 2> kClasses = {{
+constexpr std::array<Architecture::ClassHead, 3> kClasses = {{
     {"ViTModel", Head::kEncoder},
     {"ViTForImageClassification", Head::kImageClassification},
+    {"ViTForMaskedImageModeling", Head::kMaskedImage},
 }};
 
 }  // namespace

@@ -22,8 +22,8 @@ TEST(ImageRefusalTest, VitNamesWhatIsWrong) {
   ChangedCase(name).Set("qkv_bias", "false").ExpectRefused("key.bias", "no place");
   ChangedCase(name).Set("num_hidden_layers", "1").ExpectRefused("'vit.encoder.layer.1.", "no place");
   ChangedCase(name)
-      .Set("architectures", R"(["ViTForMaskedImageModeling"])")
-      .ExpectRefused("ViTForMaskedImageModeling");
+      .Set("architectures", R"(["ViTForSemanticSegmentation"])")
+      .ExpectRefused("ViTForSemanticSegmentation");
   ChangedCase(name).Drop("classifier.bias").ExpectRefused("'classifier.bias'");
   ChangedCase(name).Add("vit.adapter.weight", {4}).ExpectRefused("'vit.adapter.weight'", "no place");
   ChangedCase(name)
@@ -31,6 +31,21 @@ TEST(ImageRefusalTest, VitNamesWhatIsWrong) {
       .Add("classifier.weight", {5, 15})
       .ExpectRefused("'classifier.weight'", "shape");
   ChangedCase(name).ExpectRefused("'fill-mask'", "vit", "fill-mask");
+}
+
+TEST(ImageRefusalTest, MaskedModelsNameWhatIsWrong) {
+  EXPECT_TRUE(ChangedCase("vit-masked").Run().ok());
+  ChangedCase("vit-masked")
+      .Set("encoder_stride", "3")
+      .ExpectRefused("'patch_size' is 4 x 4", "'encoder_stride', 3");
+  ChangedCase("vit-masked").Drop("decoder.0.bias").ExpectRefused("'decoder.0.bias'");
+  ChangedCase("vit-masked").Drop("vit.embeddings.mask_token").ExpectRefused("'vit.embeddings.mask_token'");
+  ChangedCase("vit-masked").Set("num_channels", "3").ExpectRefused("projection.weight", "shape");
+  EXPECT_TRUE(ChangedCase("swin-masked").Run().ok());
+  ChangedCase("swin-masked").Set("encoder_stride", "16").ExpectRefused("'encoder_stride' is 16", "16 tokens");
+  ChangedCase("swin-masked").Add("decoder.1.weight", {4}).ExpectRefused("'decoder.1.weight'", "no place");
+  // A picture whose last patch is cut off cannot be put together again.
+  ChangedCase("vit-cls-odd-picture").ExpectRefused("'patch_size' is 4 x 3", "masked-im", "masked-im");
 }
 
 TEST(ImageRefusalTest, DeitNamesWhatIsWrong) {

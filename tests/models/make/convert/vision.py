@@ -27,6 +27,27 @@ def answers(model, outputs, sizes):
     return cases
 
 
+def masked_answers(model, output="reconstruction"):
+    """Batches 1 and 3 of pictures of which some patches are hidden."""
+    config, cases = model.config, []
+    sides = [size if isinstance(size, (list, tuple)) else (size, size) for size in (config.image_size, config.patch_size)]
+    (height, width), (patch_height, patch_width) = sides
+    for batch in (1, 3):
+        generator = torch.Generator().manual_seed(batch)
+        inputs = {"pixel_values": torch.randn((batch, config.num_channels, height, width), generator=generator),
+                  "bool_masked_pos": torch.rand((batch, (height // patch_height) * (width // patch_width)), generator=generator) < 0.5}
+        with torch.no_grad():
+            cases.append((f"batch{batch}", inputs, {output: model(**inputs)[output]}, []))
+    return cases
+
+
+def masked_case(name, model, seed, encoder, size, outputs, **options):
+    """A masked model's folder; `encoder`, the model without its head, gives `outputs`."""
+    folder = vision_case(name, model, seed, [], golden=False, **options)
+    write_golden(folder, masked_answers(model))
+    write_golden(folder, answers(encoder, outputs, [(size, size)]), "feature-extraction")
+
+
 def outputs_of(model):
     if "Classification" in type(model).__name__:
         return ["logits"]
@@ -79,6 +100,8 @@ def vit():
     model = transformers.ViTForImageClassification(config(image_size=[13, 10], patch_size=[4, 3], num_labels=5))
     vision_case("vit-cls-odd-picture", model, 603, [(13, 10)], full_config=True,
                 also=("feature-extraction", model.vit, ["last_hidden_state"]), add={"vit.embeddings.mask_token": torch.zeros(1, 1, 16)})
+    model = transformers.ViTForMaskedImageModeling(config(encoder_stride=4, image_size=12, num_channels=2))
+    masked_case("vit-masked", model, 605, model.vit, 12, ["last_hidden_state"])
     vision_case("vit-cls", transformers.ViTForImageClassification(config(hidden_act="gelu_new", num_labels=3)), 604, [(8, 8)],
                 dtype=torch.float16)
 
@@ -90,6 +113,8 @@ def deit():
                 full_config=True)
     model = transformers.DeiTForImageClassificationWithTeacher(config(image_size=[11, 8], num_labels=3))
     vision_case("deit-teacher", model, 613, [(11, 8)], also=("feature-extraction", model.deit, ["last_hidden_state"]))
+    model = transformers.DeiTForMaskedImageModeling(config(encoder_stride=4))
+    masked_case("deit-masked", model, 614, model.deit, 8, ["last_hidden_state"], dtype=torch.float16)
 
 
 def resnet():

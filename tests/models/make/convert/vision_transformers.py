@@ -3,7 +3,7 @@
 import torch
 import transformers
 
-from vision import answers, transformer, vision_case
+from vision import answers, masked_case, transformer, vision_case
 from common import write_golden
 
 HIDDEN = ["last_hidden_state"]
@@ -75,6 +75,23 @@ def swin():
     vision_case("swin-cls-positions", transformers.SwinForImageClassification(config(
         image_size=16, window_size=4, depths=[2], num_heads=[3], embed_dim=9, use_absolute_embeddings=True, mlp_ratio=1.5, num_labels=2,
         num_channels=1)), 733, [(16, 16)])
+
+
+    # Positions of their own behind the token for what is hidden; the last stage's places stand for 8 x 8 pixels.
+    model = transformers.SwinForMaskedImageModeling(config(encoder_stride=8, use_absolute_embeddings=True))
+    masked_case("swin-masked", model, 734, Averaged(model), 32, POOLED)
+
+
+class Averaged:
+    """The encoder of a masked model, answering as SwinModel does when it is loaded from its file."""
+
+    def __init__(self, model):
+        self.config = model.config
+        self.model = model.swin
+
+    def __call__(self, **inputs):
+        hidden = self.model(**inputs).last_hidden_state
+        return {"last_hidden_state": hidden, "pooler_output": hidden.mean(1)}
 
 
 def levit():
