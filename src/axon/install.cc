@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // axon install: reference -> files -> package in the store.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -7,15 +8,19 @@
 
 #include "axon/build_package.h"
 #include "axon/check_package.h"
+#include "axon/fallback.h"
 #include "axon/fetch.h"
 #include "axon/format.h"
 #include "axon/selection_options.h"
 #include "axon/verbs.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
+#include "base/version.h"
 #include "hub/huggingface.h"
 #include "hub/local.h"
+#include "os/directory.h"
 #include "os/errors.h"
+#include "os/file.h"
 #include "os/terminal.h"
 #include "os/xdg.h"
 
@@ -34,6 +39,8 @@ struct InstallOptions {
   bool dry_run = false;
   bool no_check = false;
   std::string quantize;
+  std::string fallback = "none";
+  bool yes = false;
   bool json = false;
 };
 
@@ -77,10 +84,8 @@ class Installer {
     if (const Status status = ParseSource(); !status.ok()) return context_.FailUsage(status.message());
     const Status status = Install();
     if (status.ok()) return kExitOk;
-    if (status.code() == Code::kUnimplemented && LooksLikePath(options_)) {
-      context_.Note("other people's converters may know it: axon convert " + Plain(options_.source) +
-                    " --fallback python --out FOLDER, then axon install FOLDER");
-    }
+    if (status.code() == Code::kUnimplemented && !allows_fallback())
+      context_.Note("other people's converters may know it: --fallback python or container");
     return context_.Fail(status.code() == Code::kCancelled ? status : status.WithContext(ref_.ToString()));
   }
 
@@ -93,11 +98,15 @@ class Installer {
   Status FetchAll(package::Install* install, hub::Selection* selection);
   Status FetchSome(const std::vector<hub::RemoteFile>& files, package::Install* install);
   Status FetchExternalData(package::Install* install, hub::Selection* selection);
-  Status TryOut(package::Install* install, const hub::Selection& selection, BuiltPackage* built);
+  Result<BuiltPackage> Build(package::Install* install, hub::Selection* selection);
+  Result<package::Conversion> ConvertElsewhere(package::Install* install, hub::Selection* selection);
+  Status TryOut(package::Install* install, BuiltPackage* built);
   void ReportPlan(const hub::Selection& selection) const;
   void Report(const package::InstalledPackage& package, const char* what,
               const std::vector<std::string>& notes) const;
   void PrintJson(const package::InstalledPackage& package, const char* what) const;
+
+  bool allows_fallback() const { return options_.fallback != "none"; }
 
   Context& context_;
   const InstallOptions& options_;
@@ -108,6 +117,7 @@ class Installer {
   hub::Repository repository_;
   fs::path store_root_;
   FetchReport fetched_;
+  Status refusal_;  // why the model is not converted natively, when the fall-back is allowed to do it
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
@@ -140,9 +150,11 @@ Result<bool> Installer::IsUpToDate(const package::InstalledPackage& existing,
   const auto& conversion = existing.manifest.conversion;
   if (!options_.quantize.empty() && conversion && conversion->quantization != options_.quantize) return false;
   for (const std::string& weights : selection.weights) {
-    bool held = false;
-    for (const package::PackageFile& file : existing.manifest.files) held = held || file.path == weights;
-    if (!held) return false;
+    const auto is_it = [&](const package::PackageFile& file) { return file.path == weights; };
+    const auto& files = existing.manifest.files;
+    const bool converted =
+        conversion && std::any_of(conversion->sources.begin(), conversion->sources.end(), is_it);
+    if (!converted && !std::any_of(files.begin(), files.end(), is_it)) return false;
   }
   return true;
 }
@@ -171,7 +183,8 @@ Status Installer::FetchAll(package::Install* install, hub::Selection* selection)
   }
   if (!IsConverted(selection->format)) return FetchSome(selection->files, install);
   MLOS_RETURN_IF_ERROR(FetchSome(companions, install));
-  MLOS_RETURN_IF_ERROR(CheckConvertible(*install, selection->format));
+  refusal_ = CheckConvertible(*install, selection->format);
+  if (refusal_.code() != Code::kUnimplemented || !allows_fallback()) MLOS_RETURN_IF_ERROR(refusal_);
   return FetchSome(weights, install);
 }
 
@@ -213,7 +226,9 @@ Status Installer::Install() {
     return OkStatus();
   }
   repository_ = *std::move(resolved);
-  MLOS_ASSIGN_OR_RETURN(hub::Selection selection, hub::SelectFiles(repository_.files, options_.select));
+  hub::SelectOptions select = options_.select;
+  select.tensorflow = allows_fallback();
+  MLOS_ASSIGN_OR_RETURN(hub::Selection selection, hub::SelectFiles(repository_.files, select));
   MLOS_ASSIGN_OR_RETURN(const bool up_to_date,
                         existing ? IsUpToDate(*existing, selection) : Result<bool>(false));
   if (up_to_date) {
@@ -229,14 +244,14 @@ Status Installer::Install() {
   }
   MLOS_RETURN_IF_ERROR(FetchAll(install.get(), &selection));
   MLOS_RETURN_IF_ERROR(FetchExternalData(install.get(), &selection));
-  Result<BuiltPackage> built = BuildPackage(repository_, selection, ref_, install.get(), options_.quantize);
+  Result<BuiltPackage> built = Build(install.get(), &selection);
   if (!built.ok()) {
     // Fetching it again would not help: the room is worth more.
     (void)install->Discard();
     (void)store->CollectGarbage();
     return built.status();
   }
-  if (const Status runs = TryOut(install.get(), selection, &*built); !runs.ok()) {
+  if (const Status runs = TryOut(install.get(), &*built); !runs.ok()) {
     (void)install->Discard();
     (void)store->CollectGarbage();
     return runs;
@@ -247,11 +262,81 @@ Status Installer::Install() {
   return OkStatus();
 }
 
+// Natively first.
+Result<BuiltPackage> Installer::Build(package::Install* install, hub::Selection* selection) {
+  if (selection->format == "tensorflow") refusal_ = Unimplemented("a TensorFlow model");
+  if (refusal_.ok()) {
+    Result<BuiltPackage> built = BuildPackage(repository_, *selection, ref_, install, options_.quantize);
+    if (built.status().code() != Code::kUnimplemented || !allows_fallback()) return built;
+    refusal_ = built.status();
+  }
+  if (!options_.quantize.empty())
+    return Unimplemented("--quantize is for models that are converted natively: " + refusal_.message());
+  const std::string format = selection->format;
+  MLOS_ASSIGN_OR_RETURN(package::Conversion conversion, ConvertElsewhere(install, selection));
+  MLOS_ASSIGN_OR_RETURN(BuiltPackage built, BuildPackage(repository_, *selection, ref_, install, ""));
+  built.manifest.format_type = format;
+  built.manifest.framework_name = format == "tensorflow" ? "tensorflow" : "pytorch";
+  built.manifest.conversion = std::move(conversion);
+  return built;
+}
+
+// The package then holds what the converter wrote, and the repository's small files; `selection` is told so.
+Result<package::Conversion> Installer::ConvertElsewhere(package::Install* install,
+                                                        hub::Selection* selection) {
+  context_.Note("not converted natively: " + refusal_.message());
+  const bool one_file = selection->format == "tensorflow" && selection->weights.front() != "saved_model.pb";
+  const os::TemporaryDirectory scratch(install->dir().parent_path());
+  FallbackRequest request;
+  request.kind = options_.fallback;
+  request.source = one_file ? install->dir() / selection->weights.front() : install->dir();
+  request.out = scratch.path() / "onnx";
+  request.may_install = options_.yes;
+  request.interrupted = context_.interrupted();
+  request.note = [this](const std::string& line) { context_.Note(line); };
+  Result<std::vector<std::string>> graphs = RunFallback(request);
+  if (!graphs.ok()) return graphs.status().WithContext("--fallback " + options_.fallback);
+  if (graphs->size() > 1) {
+    return Unimplemented("--fallback " + options_.fallback + " made a model of " +
+                         std::to_string(graphs->size()) +
+                         " graphs, which is not installed; axon convert --fallback " + options_.fallback +
+                         " --out FOLDER leaves them in a folder");
+  }
+  package::Conversion conversion;
+  conversion.converter = "fallback-" + options_.fallback;
+  conversion.version = kVersion;
+  conversion.architecture = ConverterFor(request.source);
+  for (const package::PackageFile& file : install->files()) {
+    const auto& weights = selection->weights;
+    if (std::find(weights.begin(), weights.end(), file.path) != weights.end())
+      conversion.sources.push_back(file);
+  }
+  for (const package::PackageFile& file : conversion.sources)
+    MLOS_RETURN_IF_ERROR(install->RemoveFile(file.path));
+  selection->format = "onnx";
+  selection->weights = *graphs;
+  const std::vector<package::PackageFile> own = install->files();
+  MLOS_ASSIGN_OR_RETURN(const std::vector<std::string> made, os::ListDirectory(request.out));
+  for (const std::string& name : made) {
+    const auto is_it = [&](const package::PackageFile& file) { return file.path == name; };
+    if (std::any_of(own.begin(), own.end(), is_it)) continue;
+    MLOS_ASSIGN_OR_RETURN(const os::FileInfo info, os::Stat(request.out / name));
+    if (!info.is_regular) continue;
+    MLOS_ASSIGN_OR_RETURN(const package::PackageFile file, install->AddCopy(name, request.out / name));
+    if (name == graphs->front()) conversion.graph_sha256 = file.sha256;
+  }
+  MLOS_ASSIGN_OR_RETURN(const std::vector<std::string> missing,
+                        MissingExternalFiles(*install, graphs->front()));
+  if (!missing.empty())
+    return DataLoss("the converter's graph keeps weights in '" + Plain(missing.front()) +
+                    "', which it did not write");
+  return conversion;
+}
+
 // What was converted has never run anywhere.
-Status Installer::TryOut(package::Install* install, const hub::Selection& selection, BuiltPackage* built) {
+Status Installer::TryOut(package::Install* install, BuiltPackage* built) {
   package::Manifest& manifest = built->manifest;
-  if (options_.no_check || !IsConverted(selection.format) || manifest.execution_format != "onnx")
-    return OkStatus();
+  if (options_.no_check || !manifest.conversion || manifest.execution_format != "onnx") return OkStatus();
   const bool int8 = !manifest.conversion->quantization.empty();
   if (int8) MLOS_RETURN_IF_ERROR(AddReference(install));
   const Result<PackageCheck> check =
@@ -324,6 +409,12 @@ void AddInstall(CLI::App& app, Context& context, int* exit_status) {
   verb->add_option("--quantize", options->quantize,
                    "int8: a converted encoder's linear layers in whole numbers")
       ->check(CLI::IsMember({"int8"}));
+  verb->add_option("--fallback", options->fallback,
+                   "python or container: what is not converted natively, by other people's converters "
+                   "(default: none)")
+      ->check(CLI::IsMember({"none", "python", "container"}));
+  verb->add_flag("--yes", options->yes,
+                 "the Python environment of the fall-back may be made (gigabytes are downloaded)");
   verb->add_flag("--no-check", options->no_check,
                  "do not execute a converted model once before it is installed");
   verb->add_flag("--json", options->json, "print the result as JSON");

@@ -98,7 +98,7 @@ class Selector {
       MLOS_ASSIGN_OR_RETURN(std::optional<Selection> found, Choose(format));
       if (found) return *std::move(found);
     }
-    return Nothing();
+    return options_.tensorflow ? ChooseTensorflow() : Nothing();
   }
 
  private:
@@ -129,6 +129,7 @@ class Selector {
   Result<std::optional<Selection>> ChooseOnnx();
   Result<std::optional<Selection>> ChooseSafetensors();
   Result<std::optional<Selection>> ChoosePytorch();
+  Result<Selection> ChooseTensorflow() const;
   std::vector<std::string> PytorchFiles() const;
   Result<Selection> OneFile();
   Result<Selection> Included();
@@ -344,10 +345,29 @@ Result<Selection> Selector::Included() {
   return *std::move(chosen);
 }
 
+// A SavedModel is a folder, the others are one file.
+Result<Selection> Selector::ChooseTensorflow() const {
+  std::vector<std::string> weights;
+  if (files_.contains("saved_model.pb")) {
+    weights.emplace_back("saved_model.pb");
+    for (const auto& [path, file] : files_) {
+      if (path.starts_with("variables/") || path.starts_with("assets/")) weights.push_back(path);
+    }
+    return Finish("tensorflow", std::move(weights), "");
+  }
+  for (const std::string_view suffix : {".keras", ".h5", ".hdf5", ".tflite"}) {
+    for (const std::string& path : WithSuffix(suffix)) weights.push_back(path);
+  }
+  if (weights.empty()) return Nothing();
+  if (weights.size() > 1)
+    return NotFound("several TensorFlow models: " + Listing() + "; choose with --include");
+  return Finish("tensorflow", std::move(weights), "");
+}
+
 Status Selector::Nothing() const {
   return NotFound(
-      "nothing here can be executed (wanted: GGUF, ONNX, SafeTensors or PyTorch; TensorFlow: axon convert "
-      "--fallback); the repository has: " +
+      "nothing here can be executed (wanted: GGUF, ONNX, SafeTensors or PyTorch; TensorFlow: with --fallback "
+      "python or container); the repository has: " +
       Listing());
 }
 

@@ -18,11 +18,12 @@ struct SelectOptions {
   std::string quant;                 // GGUF: "q4_k_m", "q8_0", "f16"; "": by preference, see kQuantPreference
   std::vector<std::string> include;  // globs: exactly the files that match, and nothing else
   std::vector<std::string> exclude;  // globs: as if these files were not there
+  bool tensorflow = false;           // a SavedModel, Keras or TFLite model will do when there is nothing else
 };
 
 struct Selection {
   std::vector<RemoteFile> files;  // sorted by path
-  std::string format;             // "onnx", "gguf", "safetensors", "pytorch"
+  std::string format;             // "onnx", "gguf", "safetensors", "pytorch", "tensorflow"
   std::vector<std::string>
       weights;  // the file to execute or convert first; more for shards and external data
   uint64_t total_bytes = 0;

@@ -143,6 +143,27 @@ TEST(SelectTest, IncludeTakesExactlyWhatMatchesAndExcludeHides) {
   EXPECT_EQ(Select(repo, {.include = {"*.json"}}).status().code(), Code::kNotFound);
 }
 
+TEST(SelectTest, TensorflowModelsAreTakenOnlyWhenAsked) {
+  SelectOptions options;
+  EXPECT_EQ(Select({"saved_model.pb", "variables/variables.index"}).status().code(), Code::kNotFound);
+  options.tensorflow = true;
+  const auto saved = Select(
+      {"assets/words.txt", "saved_model.pb", "variables/variables.data-00000-of-00001", "other/net.bin.txt"},
+      options);
+  ASSERT_TRUE(saved.ok()) << saved.status().ToString();
+  EXPECT_EQ(saved->format, "tensorflow");
+  EXPECT_THAT(saved->weights,
+              ElementsAre("saved_model.pb", "assets/words.txt", "variables/variables.data-00000-of-00001"));
+  const auto keras = Select({"net.keras", "notes.txt"}, options);
+  ASSERT_TRUE(keras.ok()) << keras.status().ToString();
+  EXPECT_THAT(keras->weights, ElementsAre("net.keras"));
+  const auto native = Select({"model.safetensors", "config.json", "tf_model.h5"}, options);
+  ASSERT_TRUE(native.ok()) << native.status().ToString();
+  EXPECT_EQ(native->format, "safetensors");
+  const auto two = Select({"a.tflite", "b.keras"}, options);
+  EXPECT_THAT(two.status().message(), HasSubstr("several TensorFlow models: a.tflite, b.keras"));
+}
+
 TEST(SelectTest, NothingToExecuteNamesWhatThereIs) {
   const auto selection = Select({"README.md", "data.csv"});
   EXPECT_EQ(selection.status().code(), Code::kNotFound);

@@ -74,7 +74,7 @@ inline constexpr uint32_t kMaxServingBatch = 65536;
 
 // How the executed file was made from the source files (spec.conversion).
 struct Conversion {
-  std::string converter;  // "mlos-native"
+  std::string converter;  // "mlos-native", "fallback-python", "fallback-container"
   std::string version;
   std::string architecture;
   std::string task;

@@ -68,6 +68,29 @@ def test_an_architecture_that_is_not_native_answers_as_pytorch_does(home, tmp_pa
     convert_and_serve(home, tmp_path, transformers, "roformer", "--task", "feature-extraction")
 
 
+@pytest.mark.parametrize("framework, name", [("transformers", "roformer"), ("tensorflow", "net.keras"), ("tensorflow", "saved")])
+def test_what_is_not_native_is_installed_by_one_command_when_allowed(home, request, framework, name):
+    python, folder, answers = request.getfixturevalue(framework)
+    command = ["install", folder / name, "--as", "local/foreign"]
+    refused = home.axon(*command, check=False)
+    assert refused.returncode == 1 and "--fallback python or container" in refused.stderr
+    assert home.axon_json("list")["models"] == []
+    done = home.axon(*command, "--fallback", "python", environment={"MLOS_CONVERTER_PYTHON": str(python)}, timeout=600)
+    assert "not converted natively" in done.stderr
+    assert "runs: 1 graph executed once" in done.stdout
+    declared = home.axon_json("info", "local/foreign")
+    assert declared["conversion"]["converter"] == "fallback-python" and declared["conversion"]["verified"]
+    home.axon("verify", "local/foreign")
+    core = home.start_core()
+    home.axon("register", "local/foreign")
+    given, wanted = answers[name]["inputs"], answers[name]["outputs"]
+    inputs = given if isinstance(given, dict) else dict(zip([spec["name"] for spec in declared["inputs"]], given))
+    answer = core.infer("local/foreign", {"inputs": inputs})
+    assert answer.status == 200, str(answer)
+    got = answer.json["outputs"][declared["outputs"][0]["name"]]
+    vectors.assert_close(wanted[0], np.reshape(got["data"], got["shape"]), what=name)
+
+
 def test_what_the_converter_cannot_do_is_told_with_its_own_words(home, tmp_path, tensorflow):
     (tmp_path / "broken.tflite").write_bytes(b"\x1c\0\0\0TFL3" + b"\0" * 64)
     done = home.axon("convert", tmp_path / "broken.tflite", "--fallback", "python", "--out", tmp_path / "onnx", check=False, timeout=600,
@@ -113,6 +136,31 @@ def test_the_environment_is_made_only_when_allowed_and_once(home, tmp_path):
     wrong = home.axon(*command, "--yes", check=False, environment=environment)
     assert wrong.returncode == 1 and "pip install ended with" in wrong.stderr
     assert home.axon(*command, check=False, environment=environment).returncode == 1
+
+
+def test_an_install_says_how_to_allow_the_fall_back_and_keeps_what_it_is_made_of(home, tmp_path):
+    environment = converter_folder(tmp_path / "converter")
+    (tmp_path / "converter/transformers.lock").write_bytes((tmp_path / "converter/tensorflow.lock").read_bytes())
+    model = tmp_path / "unknown"
+    model.mkdir()
+    (model / "config.json").write_text('{"model_type": "unheard_of", "architectures": ["UnheardOfModel"]}')
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+    command = ["install", model, "--as", "local/unknown"]
+    refused = home.axon(*command, check=False, environment=environment)
+    assert refused.returncode == 1 and "unheard_of" in refused.stderr and "--fallback python or container" in refused.stderr
+    unasked = home.axon(*command, "--fallback", "python", check=False, environment=environment)
+    assert unasked.returncode == 1 and "--yes" in unasked.stderr
+    home.axon(*command, "--fallback", "python", "--yes", environment=environment)
+    declared = home.axon_json("info", "local/unknown")
+    assert declared["source_format"] == "safetensors" and declared["format"] == "onnx"
+    assert [source["path"] for source in declared["conversion"]["sources"]] == ["model.safetensors"]
+    files = [file["path"] for file in declared["files"]]
+    assert "model.onnx" in files and "config.json" in files and "model.safetensors" not in files
+    again = home.axon(*command, "--fallback", "python", environment=environment)
+    assert "already installed" in again.stdout
+    quantised = home.axon(*command, "--force", "--fallback", "python", "--quantize", "int8", check=False, environment=environment)
+    assert quantised.returncode == 1 and "converted natively" in quantised.stderr
 
 
 def stand_in(folder, name, script):
