@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes the fixture models anew: make_all.sh [onnx] [bert] [digits] [addition-train] [addition] [embedding] [convert-text] [convert-vision] [convert-image_text] [convert-vision_transformers] [convert-vision_networks] [convert-detection] [convert-torch_files] [convert-generative] [convert-audio] [gguf-decoders]; all without a name.
 # Called by `./dev fixtures`, which sets PYTHON to an interpreter with requirements-torch.lock installed. Says at the end which
-# files differ from MODELS.sha256; --update writes the new sums.
+# files differ from MODELS.sha256 and, of answers, how far (make/compare.py); --update writes the new sums.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 python=${PYTHON:-python3}
@@ -16,6 +16,10 @@ for argument in "$@"; do
   if [ "$argument" = --update ]; then update=1; else names+=("$argument"); fi
 done
 if [ ${#names[@]} = 0 ]; then names=(onnx bert digits addition-train addition embedding convert-text convert-vision convert-image_text convert-vision_transformers convert-vision_networks convert-detection convert-torch_files convert-generative convert-audio gguf-decoders); fi
+
+before=$(mktemp -d)
+trap 'rm -rf "$before"' EXIT
+cp -r . "$before"
 
 for name in "${names[@]}"; do
   case $name in
@@ -44,6 +48,6 @@ elif sums | diff MODELS.sha256 - >/dev/null; then
   echo "every file is what MODELS.sha256 says"
 else
   echo "files that differ from MODELS.sha256:"
-  sums | diff MODELS.sha256 - | awk '/^[<>]/ { print "  " $3 }' | sort -u
-  exit 1
+  mapfile -t differ < <(sums | diff MODELS.sha256 - | awk '/^[<>]/ { print $3 }' | sort -u)
+  "$python" make/compare.py "$before" . "${differ[@]}"
 fi
