@@ -7,6 +7,7 @@ INPUT is a TensorFlow SavedModel folder, a Keras file (.keras, .h5), a TFLite fi
 that a repository brings is never run. Needs the packages of tensorflow.lock or transformers.lock, and no network.
 """
 import argparse
+import json
 import os
 import pathlib
 import sys
@@ -14,6 +15,12 @@ import sys
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TF_CPP_MIN_LOG_LEVEL="2",
                   CUDA_VISIBLE_DEVICES="", ORT_DISABLE_TELEMETRY="1")
 OPSET = 18
+# What a class in config.json's architectures is for; optimum does not tell by a folder.
+TASKS = {"ForMaskedLM": "fill-mask", "ForSequenceClassification": "text-classification", "ForTokenClassification": "token-classification",
+         "ForQuestionAnswering": "question-answering", "ForMultipleChoice": "multiple-choice", "ForImageClassification": "image-classification",
+         "ForMaskedImageModeling": "masked-im", "ForSemanticSegmentation": "semantic-segmentation", "ForObjectDetection": "object-detection",
+         "ForAudioClassification": "audio-classification", "ForCTC": "automatic-speech-recognition", "ForCausalLM": "text-generation",
+         "LMHeadModel": "text-generation", "ForConditionalGeneration": "text2text-generation", "Model": "feature-extraction"}
 
 
 def from_keras(source, out):
@@ -32,9 +39,17 @@ def from_tensorflow(kind, source, out):
     runpy.run_module("tf2onnx.convert", run_name="__main__")
 
 
+def task_of(source):
+    names = json.loads((source / "config.json").read_text()).get("architectures") or []
+    for suffix, task in TASKS.items():
+        if names and names[0].endswith(suffix):
+            return task
+    sys.exit(f"{source}: what the model is for is not told by 'architectures' in config.json, {names}: axon convert --task says it")
+
+
 def from_transformers(source, out, task):
     from optimum.exporters.onnx import main_export
-    main_export(str(source), output=out, task=task or "auto", opset=OPSET, trust_remote_code=False, do_validation=False,
+    main_export(str(source), output=out, task=task or task_of(source), opset=OPSET, trust_remote_code=False, do_validation=False,
                 local_files_only=True)
 
 
