@@ -16,18 +16,18 @@ constexpr double kDerivedSpread = 1.25;
 constexpr double kThreadsExponent = 0.7;
 constexpr uint64_t kProbeUnknownEvery = 3;
 constexpr uint64_t kProbeKnownEvery = 256;
-// One turn of another thread count is three runs, so that the median of them stands against one that was disturbed.
 constexpr uint64_t kProbeThreadsEvery = 64;
-constexpr uint64_t kThreadProbes = 3;
-// What was measured so many runs of the model ago, on a number of threads that was not chosen since, counts no more once there is something new.
-constexpr uint64_t kStaleRuns = kProbeThreadsEvery / 2;
+// A probe of what is known is several runs in a row, so that their median can replace one that was disturbed.
+constexpr uint64_t kProbesInARow = 3;
+// A cell that was not used for so many runs of the model goes on with its last two times only.
+constexpr uint64_t kStaleRuns = 32;
+constexpr size_t kKeptWhenStale = 2;
 constexpr uint64_t kDoubtEvery = 8;
 
 // Key: size bucket (10 bits), row bucket (8 bits), threads (10 bits).
 constexpr uint32_t SizeOf(uint32_t key) { return key >> 18; }
 constexpr uint32_t RowsOf(uint32_t key) { return key >> 10 & 0xFF; }
 constexpr uint32_t ThreadsOf(uint32_t key) { return key & 0x3FF; }
-constexpr uint32_t WorkOf(uint32_t key) { return key >> 10; }
 
 int Distance(uint32_t a, uint32_t b) { return std::abs(static_cast<int>(a) - static_cast<int>(b)); }
 
@@ -62,15 +62,6 @@ ExecutionProfile::Cell* ExecutionProfile::Find(uint32_t key) const {
 
 bool ExecutionProfile::AnyWarm() const { return std::ranges::any_of(cells_, &Cell::warm); }
 
-// Whether the same work has been run on another number of threads since, and all that was long ago.
-bool ExecutionProfile::IsStale(uint32_t key, const Cell& cell) const {
-  if (runs_ - cell.used <= kStaleRuns) return false;
-  for (size_t i = 0; i < keys_.size(); ++i) {
-    if (WorkOf(keys_[i]) == WorkOf(key) && cells_[i].used > cell.used) return true;
-  }
-  return false;
-}
-
 ExecutionProfile::Cell& ExecutionProfile::FindOrMake(uint32_t key) {
   if (Cell* cell = Find(key)) return *cell;
   if (cells_.size() < kMaxCells) {
@@ -87,9 +78,8 @@ void ExecutionProfile::Observe(const RunSize& size, uint32_t threads, int64_t du
   const int64_t ns = std::max<int64_t>(duration_ns, 1);
   const int64_t rows = std::max<int64_t>(size.rows, 1);
   MutexLock lock(mu_);
-  const uint32_t key = KeyOf(size, threads);
-  Cell& cell = FindOrMake(key);
-  if (cell.warm && IsStale(key, cell)) cell.per_row_ns.Clear();
+  Cell& cell = FindOrMake(KeyOf(size, threads));
+  if (cell.warm && runs_ - cell.used > kStaleRuns) cell.per_row_ns.KeepLast(kKeptWhenStale);
   cell.used = ++runs_;
   if (!cell.warm && cell.per_row_ns.size() > 0) {
     cell.per_row_ns.Clear();
@@ -152,7 +142,9 @@ Estimate ExecutionProfile::Derive(const RunSize& size, uint32_t threads) const {
 bool ExecutionProfile::ProbeDue(bool known) {
   MutexLock lock(mu_);
   // Counted apart: an opportunity of one kind that regularly follows one of the other would take its turn each time.
-  return known ? ++known_opportunities_ % kProbeKnownEvery == 0 : ++opportunities_ % kProbeUnknownEvery == 0;
+  if (!known) return ++opportunities_ % kProbeUnknownEvery == 0;
+  return ++known_opportunities_ >= kProbeKnownEvery &&
+         known_opportunities_ % kProbeKnownEvery < kProbesInARow;
 }
 
 bool ExecutionProfile::DoubtDue() {
@@ -162,7 +154,7 @@ bool ExecutionProfile::DoubtDue() {
 
 std::optional<uint64_t> ExecutionProfile::ThreadProbeDue() {
   MutexLock lock(mu_);
-  if (++thread_opportunities_ % kProbeThreadsEvery >= kThreadProbes ||
+  if (++thread_opportunities_ % kProbeThreadsEvery >= kProbesInARow ||
       thread_opportunities_ < kProbeThreadsEvery)
     return std::nullopt;
   return thread_opportunities_ / kProbeThreadsEvery;

@@ -62,7 +62,6 @@ class ExecutionProfile {
   static uint32_t KeyOf(const RunSize& size, uint32_t threads);
   Cell* Find(uint32_t key) const MLOS_REQUIRES(mu_);
   bool AnyWarm() const MLOS_REQUIRES(mu_);
-  bool IsStale(uint32_t key, const Cell& cell) const MLOS_REQUIRES(mu_);
   Cell& FindOrMake(uint32_t key) MLOS_REQUIRES(mu_);
   Estimate Derive(const RunSize& size, uint32_t threads) const MLOS_REQUIRES(mu_);
 

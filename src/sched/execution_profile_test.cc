@@ -86,11 +86,13 @@ TEST(ExecutionProfileTest, AWarmUpAloneDoesNotSpoilAThreadCount) {
   EXPECT_LT(profile.Predict({100, 1}, 4).p50_ns, 10'000);
 }
 
-TEST(ExecutionProfileTest, WhatAnotherThreadCountHasReplacedIsForgottenWhenItIsRunAgain) {
+TEST(ExecutionProfileTest, WhatWasMeasuredLongAgoIsSoonOutvoted) {
   ExecutionProfile profile;
   ObserveTimes(&profile, {100, 1}, 2, 9000, 32);
   ObserveTimes(&profile, {100, 1}, 1, 2000, 100);
   EXPECT_EQ(profile.Predict({100, 1}, 2).p50_ns, 9000);
+  profile.Observe({100, 1}, 2, 1000);
+  EXPECT_EQ(profile.Predict({100, 1}, 2).p50_ns, 9000) << "one run is not enough";
   ObserveTimes(&profile, {100, 1}, 2, 1000, 2);
   EXPECT_EQ(profile.Predict({100, 1}, 2).p50_ns, 1000);
 }

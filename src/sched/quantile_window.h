@@ -19,6 +19,14 @@ class QuantileWindow {
     size_ = std::min(size_ + 1, N);
   }
   void Clear() { size_ = next_ = 0; }
+  // Forgets all but the last `count`.
+  void KeepLast(size_t count) {
+    if (size_ <= count) return;
+    std::array<int64_t, N> kept;
+    for (size_t i = 0; i < count; ++i) kept[i] = values_[(next_ + N - count + i) % N];
+    Clear();
+    for (size_t i = 0; i < count; ++i) Add(kept[i]);
+  }
   size_t size() const { return size_; }
   // The least value that at least `q` (0..1) of the values do not exceed; 0 when there is none.
   int64_t Quantile(double q) const {
