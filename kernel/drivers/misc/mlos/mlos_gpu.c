@@ -228,6 +228,7 @@ long mlos_ioc_memory_defrag(struct mlos_file *file, void *arg)
 int mlos_gpu_init(void)
 {
 	u32 n;
+	int ret;
 
 	n_sim_gpus = mlos_enable_gpu_manager ? min_t(u32, mlos_sim_gpus, MAX_SIM_GPUS) : 0;
 	sim_gpus = kcalloc(n_sim_gpus ?: 1, sizeof(*sim_gpus), GFP_KERNEL);
@@ -237,7 +238,10 @@ int mlos_gpu_init(void)
 		mutex_init(&sim_gpus[n].lock);
 		mlos_pool_init(&sim_gpus[n].pool, (u64)mlos_sim_gpu_mb << 20);
 	}
-	return bus_register_notifier(&pci_bus_type, &bus_watch);
+	ret = bus_register_notifier(&pci_bus_type, &bus_watch);
+	if (ret)
+		kfree(sim_gpus);
+	return ret;
 }
 
 void mlos_gpu_exit(void)

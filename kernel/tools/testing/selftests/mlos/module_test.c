@@ -187,12 +187,15 @@ static struct faulty_load load_with_fault_at(unsigned int n)
 	return f;
 }
 
-/* The first from n on of which it is told where it is. 0 when the module cannot be unloaded afterwards. */
-static unsigned int told_from(unsigned int n, enum where *where)
+/*
+ * The first from n on, and below end, of which it is told where it is; end when there is none. 0 when the module cannot be unloaded
+ * afterwards.
+ */
+static unsigned int told_from(unsigned int n, unsigned int end, enum where *where)
 {
 	unsigned int step;
 
-	for (step = 1;; n += step, step *= 2) {
+	for (step = 1; n < end; n += step, step++) {
 		struct faulty_load f = load_with_fault_at(n);
 
 		*where = f.where;
@@ -201,15 +204,17 @@ static unsigned int told_from(unsigned int n, enum where *where)
 		if (f.where != NOT_TOLD)
 			return n;
 	}
+	*where = NOT_TOLD;
+	return end;
 }
 
 /*
- * Most allocations of loading are the kernel's own, for the file and the sections. The last of them is found by halving; how many they are
- * varies by a few, so the loop begins below it.
+ * Most allocations of loading are the kernel's own, for the file and the sections. The last of them is found by halving; how many they
+ * are varies by a few, so the loop begins below it.
  */
 static void loading_fails_cleanly_at_each_allocation(void)
 {
-	unsigned int n, low = 0, high = 2, faults = 0, refused = 0;
+	unsigned int n, low = 0, high = 1, faults = 0, refused = 0;
 	struct faulty_load f = { .hit = true };
 	enum where where = BEFORE_INIT;
 	uint64_t began = now_ns();
@@ -220,20 +225,20 @@ static void loading_fails_cleanly_at_each_allocation(void)
 	log_faults("2");
 	EXPECT_EQ(unload(), 0);
 	while (where == BEFORE_INIT) {
-		high *= 2;
+		low = high;
 		EXPECT(high < 1 << 20);
-		EXPECT(told_from(high, &where) > 0);
+		high = told_from(2 * high, 1 << 21, &where);
+		EXPECT(high > 0);
 	}
+	/* `low` is before init, `high` is not or is followed by none that is told to be. */
 	while (high - low > 1) {
-		unsigned int middle = (low + high) / 2, told = told_from(middle, &where);
+		unsigned int middle = (low + high) / 2, told = told_from(middle, high, &where);
 
 		EXPECT(told > 0);
 		if (where == BEFORE_INIT)
 			low = told;
 		else
-			high = middle;
-		if (low > high)
-			high = low + 1;
+			high = where == NOT_TOLD ? middle : told;
 	}
 	EXPECT(low > 8);
 	for (n = low - 8; f.hit; n++) {
