@@ -77,6 +77,7 @@ Result<MlosDevice> MlosDevice::Open(const std::filesystem::path& path) {
   }
   device.facts_ = {.slots = version.slots,
                    .tensors = (version.features & MLOS_FEATURE_TMM) != 0,
+                   .read_only_descriptors = (version.features & MLOS_FEATURE_SHARE) != 0,
                    .scheduler = (version.features & MLOS_FEATURE_SCHED) != 0,
                    .accelerators = (version.features & MLOS_FEATURE_GPU) != 0,
                    .boost = (version.features & MLOS_FEATURE_BOOST) != 0,
@@ -101,6 +102,7 @@ Status MlosDevice::UnregisterModel(uint64_t model) const {
 Result<MlosDevice::Tensor> MlosDevice::AllocateTensor(const TensorOptions& options) const {
   mlos_tensor_alloc a{};
   a.bytes = options.size_bytes;
+  a.model_id = options.model;
   a.numa_node = options.numa_node;
   a.flags = (options.read_only ? MLOS_TENSOR_READONLY : 0) |
             (options.discardable ? MLOS_TENSOR_DISCARDABLE : 0) |
@@ -112,6 +114,14 @@ Result<MlosDevice::Tensor> MlosDevice::AllocateTensor(const TensorOptions& optio
   }
   MLOS_RETURN_IF_ERROR(Call(fd_, MLOS_IOC_TENSOR_ALLOC, "allocate a tensor", &a));
   return Tensor{.id = a.tensor_id, .fd = Descriptor(a.fd)};
+}
+
+Result<Descriptor> MlosDevice::ShareReadOnly(uint64_t tensor) const {
+  mlos_tensor_share a{};
+  a.tensor_id = tensor;
+  a.flags = MLOS_SHARE_READONLY;
+  MLOS_RETURN_IF_ERROR(Call(fd_, MLOS_IOC_TENSOR_SHARE, "share a tensor for reading", &a));
+  return Descriptor(a.fd);
 }
 
 Status MlosDevice::FreeTensor(uint64_t tensor) const {

@@ -39,6 +39,7 @@ class MlosDevice {
   struct Facts {
     uint32_t slots = 0;  // CPU threads granted at a time
     bool tensors = false;
+    bool read_only_descriptors = false;  // ShareReadOnly works
     bool scheduler = false;
     bool accelerators = false;
     bool boost = false;
@@ -46,6 +47,7 @@ class MlosDevice {
   };
   struct TensorOptions {
     uint64_t size_bytes = 0;
+    uint64_t model = 0;  // of RegisterModel; 0 = none
     int numa_node = -1;  // -1 = any
     bool strict_node = false;
     bool read_only = false;    // needs a backing file
@@ -77,6 +79,8 @@ class MlosDevice {
   Result<uint64_t> RegisterModel(const std::string& name) const;
   Status UnregisterModel(uint64_t model) const;
   Result<Tensor> AllocateTensor(const TensorOptions& options) const;
+  // One more descriptor, which can be mapped for reading only.
+  Result<Descriptor> ShareReadOnly(uint64_t tensor) const;
   Status FreeTensor(uint64_t tensor) const;
   // True = content was dropped since the last pin or unpin.
   Result<bool> PinTensor(uint64_t tensor) const;

@@ -3,6 +3,8 @@
 #include <system_error>
 
 #include "os/process.h"
+#include "plugin/arena_source.h"
+#include "plugin/backend_model.h"
 #include "plugin/deadline_timer.h"
 #include "plugin/instance.h"
 #include "plugin/local_instance.h"
@@ -32,6 +34,14 @@ Result<std::vector<std::filesystem::path>> PluginFiles(const std::filesystem::pa
   if (error) return Unavailable("cannot read the plugin folder " + dir.string() + ": " + error.message());
   std::ranges::sort(out);
   return out;
+}
+
+// What the backend lists a model under: the reference of an installed package (".../namespace/name/@label"), else the file's name.
+std::string BackendName(const LoadOptions& options) {
+  const std::string label = options.package_dir.filename().string();
+  if (!label.starts_with('@')) return options.model_path.filename().string();
+  const std::filesystem::path name = options.package_dir.parent_path();
+  return name.parent_path().filename().string() + "/" + name.filename().string() + label;
 }
 
 // A plugin as it was found. Its library is opened in this process when a model runs here, and else never.
@@ -104,17 +114,22 @@ class Registry final : public PluginRegistry {
   }
 
   Result<std::unique_ptr<Instance>> Load(const std::string& plugin_id, const LoadOptions& options) override {
-    MLOS_ASSIGN_OR_RETURN(std::unique_ptr<Instance> instance, LoadAlone(plugin_id, options));
     resources::Backend* const backend = options_.backend;
-    if (backend == nullptr || backend->slots() == 0) return instance;
+    std::shared_ptr<const BackendModel> model;
+    if (backend != nullptr && backend->mode() != resources::RuntimeMode::kUserspace) {
+      MLOS_ASSIGN_OR_RETURN(model, BackendModel::Register(*backend, BackendName(options)));
+    }
+    MLOS_ASSIGN_OR_RETURN(std::unique_ptr<Instance> instance, LoadAlone(plugin_id, options, model));
+    if (model == nullptr || backend->slots() == 0) return instance;
     // The module raises threads of this process; those of workers are raised by the host.
     const bool boost = !IsRemote(options) && options_.worker.boost != resources::BoostMode::kOff;
-    return SlottedInstance::Wrap(std::move(instance), *backend, options.model_path.filename().string(),
-                                 boost);
+    return std::unique_ptr<Instance>(
+        std::make_unique<SlottedInstance>(std::move(instance), std::move(model), boost));
   }
 
  private:
-  Result<std::unique_ptr<Instance>> LoadAlone(const std::string& plugin_id, const LoadOptions& options) {
+  Result<std::unique_ptr<Instance>> LoadAlone(const std::string& plugin_id, const LoadOptions& options,
+                                              std::shared_ptr<const BackendModel> model) {
     MLOS_ASSIGN_OR_RETURN(Found found, Get(plugin_id));
     if (!IsRemote(options)) {
       MLOS_ASSIGN_OR_RETURN(auto library, OpenHere(plugin_id));
@@ -122,7 +137,8 @@ class Registry final : public PluginRegistry {
     }
     auto cache = CacheOf(found.description.path);
     return RemoteInstance::Load({std::move(found.description), std::move(found.options), options,
-                                 options_.worker, options_.log, std::move(cache)});
+                                 options_.worker, options_.log, std::move(cache), options_.backend,
+                                 std::move(model)});
   }
 
   bool IsRemote(const LoadOptions& options) const {
@@ -147,13 +163,15 @@ class Registry final : public PluginRegistry {
   // A worker for a question, not for requests.
   Result<std::unique_ptr<WorkerProcess>> StartWorker(const std::string& title,
                                                      const WorkerSettings& settings) const {
-    MLOS_ASSIGN_OR_RETURN(auto memory,
-                          os::SharedMemory::CreateReadOnlyForOthers("mlos-worker-input", kNoTensors));
+    ArenaSource arenas(nullptr, nullptr);
+    MLOS_ASSIGN_OR_RETURN(Arena inputs, arenas.Make(ArenaSource::Use::kInputs, kNoTensors, {}));
+    MLOS_ASSIGN_OR_RETURN(Arena outputs, arenas.Make(ArenaSource::Use::kOutputs, kNoTensors, {}));
     auto log = [log = options_.log, title](const worker::LogLine& line) {
       if (log) log(static_cast<LogLevel>(std::min(line.level, 3U)), title, line.text);
     };
-    return WorkerProcess::Start(settings, title, std::make_shared<worker::SharedArena>(std::move(memory)),
-                                log);
+    return WorkerProcess::Start(settings, title,
+                                std::make_shared<worker::SharedArena>(std::move(inputs.memory)),
+                                std::move(outputs.memory), log);
   }
 
   Result<PluginDescription> DescribeInWorker(const std::filesystem::path& path,

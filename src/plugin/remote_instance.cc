@@ -29,17 +29,14 @@ int64_t NowNs() { return Clock::Real().MonotonicNs(); }
 
 }  // namespace
 
-RemoteInstance::RemoteInstance(RemoteModel model, std::shared_ptr<worker::SharedArena> inputs)
+RemoteInstance::RemoteInstance(RemoteModel model)
     : model_(std::move(model)),
-      inputs_(std::move(inputs)),
       boost_(model_.settings.boost),
+      arenas_(model_.backend, model_.backend_model),
       policy_(model_.settings.max_crashes) {}
 
 Result<std::unique_ptr<Instance>> RemoteInstance::Load(RemoteModel model) {
-  MLOS_ASSIGN_OR_RETURN(auto memory, os::SharedMemory::CreateReadOnlyForOthers("mlos-worker-input",
-                                                                               model.settings.arena_bytes));
-  std::unique_ptr<RemoteInstance> instance(
-      new RemoteInstance(std::move(model), std::make_shared<worker::SharedArena>(std::move(memory))));
+  std::unique_ptr<RemoteInstance> instance(new RemoteInstance(std::move(model)));
   MLOS_ASSIGN_OR_RETURN(instance->wake_, os::WakeEvent::Create());
   std::promise<Status> loaded;
   std::future<Status> result = loaded.get_future();
@@ -57,6 +54,8 @@ RemoteInstance::~RemoteInstance() {
   stopping_.store(true);
   if (wake_) wake_->Set();
   if (supervisor_.joinable()) supervisor_.join();
+  // Interfaces that somebody still has keep no arena.
+  input_arena_->Use(nullptr);
 }
 
 InstanceStats RemoteInstance::stats() const {
@@ -96,13 +95,15 @@ Status RemoteInstance::health() const {
 void RemoteInstance::Run(Request request, std::unique_ptr<ResponseSink> sink) {
   auto call = std::make_shared<RemoteCall>();
   call->started_ns = NowNs();
-  Status admitted = Admit(&request, &call->digest);
-  call->request = std::move(request);
-  call->sink = std::move(sink);
+  std::shared_ptr<worker::SharedArena> inputs;
   {
     MutexLock lock(mu_);
     ++open_calls_;
+    inputs = inputs_;
   }
+  Status admitted = Admit(&request, &call->digest, inputs);
+  call->request = std::move(request);
+  call->sink = std::move(sink);
   if (!admitted.ok()) return Answer(call, std::move(admitted), {});
   if (call->request.cancel) {
     // Weak: a token may be kept long after its request.
@@ -116,7 +117,8 @@ void RemoteInstance::Run(Request request, std::unique_ptr<ResponseSink> sink) {
   if (link != nullptr && !generates) AwaitAnswer(*link, call);
 }
 
-Status RemoteInstance::Admit(Request* request, std::optional<RequestDigest>* digest) {
+Status RemoteInstance::Admit(Request* request, std::optional<RequestDigest>* digest,
+                             const std::shared_ptr<worker::SharedArena>& inputs) {
   MLOS_RETURN_IF_ERROR(CheckRequest(interface_, *request));
   if (quarantine_.active()) {
     *digest = DigestOf(*request);
@@ -126,16 +128,16 @@ Status RemoteInstance::Admit(Request* request, std::optional<RequestDigest>* dig
                            "); send other inputs");
     }
   }
-  return PlaceInputs(request);
+  return PlaceInputs(request, inputs);
 }
 
-Status RemoteInstance::PlaceInputs(Request* request) {
+Status RemoteInstance::PlaceInputs(Request* request, const std::shared_ptr<worker::SharedArena>& inputs) {
   for (NamedTensor& input : request->inputs) {
     const std::span<const std::byte> data = input.tensor.data();
-    if (data.empty() || input.tensor.arena() == inputs_.get()) continue;
+    if (data.empty() || inputs->OffsetOf(data.data(), data.size())) continue;
     MLOS_ASSIGN_OR_RETURN(Tensor copy,
-                          Tensor::Copy(input.tensor.dtype(), input.tensor.shape(), data, inputs_));
-    if (copy.arena() != inputs_.get()) {
+                          Tensor::Copy(input.tensor.dtype(), input.tensor.shape(), data, inputs));
+    if (copy.arena() != inputs.get()) {
       return Unavailable("the shared memory for inputs is full (" + std::to_string(data.size()) +
                          " bytes wanted for '" + input.name + "'): retry later");
     }
@@ -164,13 +166,15 @@ std::shared_ptr<WorkerLink> RemoteInstance::Dispatch(const CallPtr& call, Waiter
       Answer(call, std::move(refused), {});
       return nullptr;
     }
-    Status submitted = link->Submit(call, waiter);
+    // It may have waited for this worker in an arena of another one.
+    Status submitted = PlaceInputs(&call->request, link->inputs());
+    if (submitted.ok()) submitted = link->Submit(call, waiter);
     if (submitted.ok()) return link;
     if (submitted.code() != Code::kFailedPrecondition) {
       Answer(call, std::move(submitted), {});
       return nullptr;
     }
-    // The worker died a moment ago; the supervisor is about to say so.
+    // The worker died a moment ago, and the supervisor is about to say so; or another one has taken its place.
     MutexLock lock(mu_);
     if (state_ == State::kReady && link_ == link) {
       parked_.push_back(call);
@@ -216,7 +220,15 @@ void RemoteInstance::AwaitAnswer(WorkerLink& link, const CallPtr& call) {
 
 void RemoteInstance::OnCancel(const CallPtr& call) {
   call->stop_ns.store(NowNs());
-  if (const auto link = Link(); link != nullptr) link->Cancel(*call);
+  std::shared_ptr<WorkerLink> links[2];
+  {
+    MutexLock lock(mu_);
+    links[0] = link_;
+    links[1] = leaving_link_;
+  }
+  for (const auto& link : links) {
+    if (link != nullptr) link->Cancel(*call);
+  }
   // For one that waits for the next worker.
   wake_->Set();
 }

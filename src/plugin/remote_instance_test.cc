@@ -10,6 +10,8 @@
 
 #include "base/clock.h"
 #include "plugin/testing/test_plugins.h"
+#include "resources/failover_backend.h"
+#include "resources/testing/fake_backend.h"
 
 namespace mlos::plugin {
 namespace {
@@ -29,6 +31,7 @@ class RemoteInstanceTest : public ::testing::Test {
     OpenOptions options;
     options.isolation = Isolation::kProcess;
     options.worker = std::move(settings);
+    options.backend = backend_.get();
     options.worker.program = kWorkerProgram;
     options.worker.sandbox = kTestSandbox;
     options.log = [this](LogLevel, const std::string&, std::string_view text) {
@@ -80,6 +83,7 @@ class RemoteInstanceTest : public ::testing::Test {
   std::mutex mu_;
   std::string log_;
   std::vector<std::thread> threads_;
+  std::unique_ptr<resources::Backend> backend_;
   std::unique_ptr<PluginRegistry> registry_;
   std::unique_ptr<Instance> instance_;
 };
@@ -375,6 +379,150 @@ TEST(WorkerProgramTest, IsNamedWhenItIsNotThere) {
   const Status status = PluginRegistry::Open({kPluginDir}, options, nullptr).status();
   EXPECT_EQ(status.code(), Code::kNotFound);
   EXPECT_THAT(status.message(), HasSubstr("/nowhere/mlos-worker"));
+}
+
+// Arenas of a backend that stands for the kernel module.
+class BackedInstanceTest : public RemoteInstanceTest {
+ protected:
+  void SetUp() override {
+    state_->slots = 64;
+    backend_ = std::make_unique<resources::FailoverBackend>(std::make_unique<resources::FakeBackend>(state_),
+                                                            [](const std::string&) {});
+  }
+  // As when the module's node is removed: noticed by who looks.
+  void LoseBackend() {
+    state_->Break();
+    EXPECT_TRUE(backend_->Probe().ok());
+  }
+  void AwaitAnotherWorker(int64_t pid) {
+    while (instance_->stats().pid == pid || instance_->stats().pid == 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  void AwaitBackendClosed() {
+    while (state_->alive) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  Request Numbers() {
+    const auto& arena = instance_->interface().input_arena;
+    Tensor input = Tensor::Allocate(DType::kFp32, {1, 3}, arena).value();
+    std::ranges::fill(input.As<float>(), 7.0F);
+    Request request;
+    request.inputs.push_back({"x", std::move(input)});
+    return request;
+  }
+
+  const std::shared_ptr<resources::FakeBackend::State> state_ =
+      std::make_shared<resources::FakeBackend::State>();
+};
+
+TEST_F(BackedInstanceTest, ItsArenasAreOfTheBackendUnderTheModelsName) {
+  Open({}, "echo");
+  ASSERT_EQ(state_->buffers.size(), 2U);
+  EXPECT_TRUE(state_->buffers[0].others_read_only);
+  EXPECT_FALSE(state_->buffers[1].others_read_only);
+  EXPECT_NE(state_->buffers[0].model, 0U);
+  EXPECT_EQ(state_->buffers[0].model, state_->buffers[1].model);
+  EXPECT_TRUE(Ask(Numbers()).ok());
+}
+
+TEST_F(BackedInstanceTest, AnotherWorkerTakesItsPlaceWhenTheBackendGoesAndNoRequestFails) {
+  Open({}, "echo");
+  const int64_t pid = instance_->stats().pid;
+  std::atomic<bool> stop = false;
+  std::atomic<int> good = 0;
+  std::atomic<int> bad = 0;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back([&] {
+      while (!stop) {
+        const auto answer = RunAndWait(*instance_, Numbers());
+        const bool right = answer->Wait().ok() && answer->response().outputs[0].tensor.As<float>()[2] == 7.0F;
+        ++(right ? good : bad);
+      }
+    });
+  }
+  while (good < 20) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  auto kept = RunAndWait(*instance_, Numbers());
+  LoseBackend();
+  AwaitAnotherWorker(pid);
+  const int before = good;
+  while (good < before + 20) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  stop = true;
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(bad, 0);
+  EXPECT_EQ(instance_->stats().restarts, 0U);
+  // An answer that is still being sent keeps what it lies in.
+  EXPECT_TRUE(state_->alive);
+  EXPECT_EQ(kept->response().outputs[0].tensor.As<float>()[1], 7.0F);
+  kept.reset();
+  AwaitBackendClosed();
+  EXPECT_TRUE(Ask(Numbers()).ok());
+  EXPECT_THAT(log(), HasSubstr("takes the place of worker " + std::to_string(pid)));
+}
+
+TEST_F(BackedInstanceTest, AWorkerWhosePlaceIsTakenEndsWithWhatItHas) {
+  Open();
+  const int64_t pid = instance_->stats().pid;
+  const auto running = Start(Attack("sleep", "3000"));
+  AwaitRunning(1);
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+  LoseBackend();
+  AwaitAnotherWorker(pid);
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+  EXPECT_TRUE(running->Wait().ok()) << running->Wait().ToString();
+  AwaitBackendClosed();
+}
+
+TEST_F(BackedInstanceTest, ARequestOfTheWorkerThatLeavesCanBeCancelled) {
+  model_ += "delay_us 60000000\n";
+  Open({}, "echo");
+  const int64_t pid = instance_->stats().pid;
+  Request request = Numbers();
+  request.cancel = std::make_shared<CancelToken>();
+  const auto cancel = request.cancel;
+  const auto running = Start(std::move(request));
+  AwaitRunning(1);
+  LoseBackend();
+  AwaitAnotherWorker(pid);
+  cancel->Cancel();
+  EXPECT_EQ(running->Wait().code(), Code::kCancelled);
+  running->response() = {};
+  AwaitBackendClosed();
+  EXPECT_EQ(log().find("killed"), std::string::npos) << log();
+}
+
+TEST_F(BackedInstanceTest, AWorkerThatDiesWhileItLeavesFailsOnlyWhatItRan) {
+  Open();
+  const int64_t pid = instance_->stats().pid;
+  const auto running = Start(Attack("sleep", "60000"));
+  AwaitRunning(1);
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+  LoseBackend();
+  AwaitAnotherWorker(pid);
+  ASSERT_EQ(kill(static_cast<pid_t>(pid), SIGKILL), 0);
+  EXPECT_EQ(running->Wait().code(), Code::kUnavailable);
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+  EXPECT_EQ(instance_->stats().restarts, 0U);
+  AwaitBackendClosed();
+}
+
+TEST_F(BackedInstanceTest, AWorkerThatDiesOfTheLostBackendComesBackWithoutIt) {
+  Open();
+  LoseBackend();
+  ASSERT_EQ(kill(static_cast<pid_t>(instance_->stats().pid), SIGKILL), 0);
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+  AwaitBackendClosed();
+  EXPECT_TRUE(Ask(Attack("none")).ok());
+}
+
+TEST_F(BackedInstanceTest, WithoutMemoryOfTheBackendItHasItsOwnAndSaysSoOnce) {
+  state_->no_buffers = true;
+  Open({}, "echo");
+  EXPECT_TRUE(Ask(Numbers()).ok());
+  EXPECT_THAT(log(), HasSubstr("the fake device's limit is reached"));
+  EXPECT_EQ(log().find("limit is reached"), log().rfind("limit is reached"));
+  LoseBackend();
+  EXPECT_TRUE(Ask(Numbers()).ok());
+  AwaitBackendClosed();
 }
 
 }  // namespace

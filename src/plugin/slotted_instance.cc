@@ -48,19 +48,6 @@ class SlottedInstance::SlotSink final : public ResponseSink {
   const int64_t begun_ns_;
 };
 
-Result<std::unique_ptr<Instance>> SlottedInstance::Wrap(std::unique_ptr<Instance> inner,
-                                                        resources::Backend& backend, const std::string& name,
-                                                        bool boost) {
-  MLOS_ASSIGN_OR_RETURN(const uint64_t model, backend.RegisterModel(name));
-  return std::unique_ptr<Instance>(new SlottedInstance(std::move(inner), backend, model, boost));
-}
-
-SlottedInstance::~SlottedInstance() {
-  inner_.reset();
-  // The kernel forgets what it holds with the daemon at the latest.
-  (void)backend_.UnregisterModel(model_);
-}
-
 void SlottedInstance::Run(Request request, std::unique_ptr<ResponseSink> sink) {
   Result<std::shared_ptr<Execution>> execution = Begin(request);
   if (!execution.ok()) return sink->OnDone(execution.status(), {});
@@ -71,7 +58,7 @@ void SlottedInstance::Run(Request request, std::unique_ptr<ResponseSink> sink) {
 
 Result<std::shared_ptr<Execution>> SlottedInstance::Begin(const Request& request) {
   if (backend_.slots() == 0) return std::shared_ptr<Execution>();
-  ExecutionOptions options{.model = model_,
+  ExecutionOptions options{.model = model_->id(),
                            .execution_class = static_cast<ExecutionClass>(request.priority),
                            .deadline_ns = request.deadline_ns,
                            .threads = std::max<uint32_t>(request.n_threads, 1),

@@ -5,9 +5,10 @@
 
 #include <atomic>
 #include <memory>
-#include <string>
+#include <utility>
 
 #include "base/mutex.h"
+#include "plugin/backend_model.h"
 #include "plugin/instance.h"
 #include "resources/backend.h"
 
@@ -18,10 +19,9 @@ namespace mlos::plugin {
 // otherwise. Texts that one model generates share a slot, likewise, for as long as any of them is under way: their decode loop is one.
 class SlottedInstance final : public Instance {
  public:
-  // `backend` outlives it. `boost`: the threads that call Run are those that compute, and may be raised.
-  static Result<std::unique_ptr<Instance>> Wrap(std::unique_ptr<Instance> inner, resources::Backend& backend,
-                                                const std::string& name, bool boost);
-  ~SlottedInstance() override;
+  // `boost`: the threads that call Run are those that compute, and may be raised.
+  SlottedInstance(std::unique_ptr<Instance> inner, std::shared_ptr<const BackendModel> model, bool boost)
+      : backend_(model->backend()), model_(std::move(model)), boost_(boost), inner_(std::move(inner)) {}
 
   const ModelInterface& interface() const override { return inner_->interface(); }
   const std::string& plugin_id() const override { return inner_->plugin_id(); }
@@ -35,14 +35,12 @@ class SlottedInstance final : public Instance {
   class SlotSink;
   struct Shared;
 
-  SlottedInstance(std::unique_ptr<Instance> inner, resources::Backend& backend, uint64_t model, bool boost)
-      : backend_(backend), model_(model), boost_(boost), inner_(std::move(inner)) {}
   // Null: it runs without a slot. A Status: it does not run.
   Result<std::shared_ptr<resources::Execution>> Begin(const Request& request);
   std::shared_ptr<resources::Execution> HoldForTexts(const resources::ExecutionOptions& options);
 
   resources::Backend& backend_;
-  const uint64_t model_;
+  const std::shared_ptr<const BackendModel> model_;
   const bool boost_;
   std::atomic<int64_t> usual_ns_{-1};  // how long executions took lately; -1 = not known
 

@@ -56,8 +56,8 @@ class SlottedInstanceTest : public ::testing::Test {
   const std::shared_ptr<FakeBackend::State> state_ = std::make_shared<FakeBackend::State>();
   FakeBackend backend_{state_};
   std::vector<std::unique_ptr<ResponseSink>> held_;
-  std::unique_ptr<Instance> instance_ =
-      SlottedInstance::Wrap(std::make_unique<HeldInstance>(&held_), backend_, "m", false).value();
+  std::unique_ptr<Instance> instance_ = std::make_unique<SlottedInstance>(
+      std::make_unique<HeldInstance>(&held_), BackendModel::Register(backend_, "m").value(), false);
 };
 
 TEST_F(SlottedInstanceTest, AnExecutionHoldsASlotUntilItsAnswer) {

@@ -76,7 +76,8 @@ WorkerLink::WorkerLink(std::shared_ptr<worker::Channel> channel, std::shared_ptr
 Status WorkerLink::Submit(const std::shared_ptr<RemoteCall>& call, Waiter waiter) {
   {
     MutexLock lock(mu_);
-    if (dead_.load(std::memory_order_relaxed)) return FailedPrecondition("the worker is dead");
+    if (dead_.load(std::memory_order_relaxed) || retired_)
+      return FailedPrecondition("the worker takes nothing more");
     if (free_slots_.empty()) {
       return Unavailable("the model's worker has " + std::to_string(kSlots) +
                          " requests already: retry later");
@@ -196,6 +197,11 @@ Result<worker::DecodedResponse> WorkerLink::Read(const RemoteCall& call) const {
                                    output.begin() + static_cast<std::ptrdiff_t>(block + size));
   output_view_->Free(output.data() + block);
   return worker::DecodeResponse(own, interface_, wanted, output, output_view_);
+}
+
+void WorkerLink::Retire() {
+  MutexLock lock(mu_);
+  retired_ = true;
 }
 
 void WorkerLink::Cancel(const RemoteCall& call) {

@@ -57,7 +57,8 @@ class WorkerLink {
              std::shared_ptr<os::SharedMemory> output, std::shared_ptr<worker::SharedArena> inputs,
              const ModelInterface& interface, int64_t spin_ns);
 
-  // Gives the call to the worker. kFailedPrecondition when that is dead; kUnavailable when there is no room.
+  // Gives the call, whose inputs must lie in inputs(), to the worker. kFailedPrecondition when that is dead or retired; kUnavailable
+  // when there is no room.
   Status Submit(const std::shared_ptr<RemoteCall>& call, worker::Waiter waiter);
 
   enum class Outcome { kDone, kDead, kTimeout };
@@ -69,6 +70,8 @@ class WorkerLink {
   bool Detach(const RemoteCall& call);
   // The answer of a call that is done; frees its slot. Nothing when someone else has taken it.
   std::optional<Result<worker::DecodedResponse>> Take(const std::shared_ptr<RemoteCall>& call);
+  // Submits nothing from now on (kFailedPrecondition); what is with the worker goes on.
+  void Retire();
   // Asks the worker to stop; does nothing for a call that is not with it.
   void Cancel(const RemoteCall& call);
 
@@ -83,6 +86,7 @@ class WorkerLink {
   // The worker is dead: nothing is submitted any more, sleepers wake with kDead. What was with it.
   std::vector<Lost> Die();
 
+  const std::shared_ptr<worker::SharedArena>& inputs() const { return inputs_; }
   uint64_t heartbeat() const { return header().heartbeat.load(std::memory_order_relaxed); }
   const worker::ControlHeader& header() const { return control_view_.header(); }
 
@@ -108,6 +112,7 @@ class WorkerLink {
   std::atomic<bool> dead_{false};
 
   Mutex mu_;
+  bool retired_ MLOS_GUARDED_BY(mu_) = false;
   uint64_t last_number_ MLOS_GUARDED_BY(mu_) = 0;
   uint64_t submit_tail_ MLOS_GUARDED_BY(mu_) = 0;
   std::vector<uint32_t> free_slots_ MLOS_GUARDED_BY(mu_);

@@ -99,11 +99,9 @@ WorkerProcess::WorkerProcess(const WorkerSettings& settings, std::function<void(
                              StopFn stop)
     : settings_(settings), log_(std::move(log)), stop_(std::move(stop)) {}
 
-Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const WorkerSettings& settings,
-                                                            const std::string& title,
-                                                            std::shared_ptr<worker::SharedArena> inputs,
-                                                            std::function<void(const worker::LogLine&)> log,
-                                                            StopFn stop) {
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(
+    const WorkerSettings& settings, const std::string& title, std::shared_ptr<worker::SharedArena> inputs,
+    os::SharedMemory outputs, std::function<void(const worker::LogLine&)> log, StopFn stop) {
   MLOS_ASSIGN_OR_RETURN(const std::filesystem::path program, FindWorkerProgram(settings));
   std::unique_ptr<WorkerProcess> made(new WorkerProcess(settings, std::move(log), std::move(stop)));
   MLOS_ASSIGN_OR_RETURN(auto sockets, os::LocalSocket::Pair());
@@ -111,7 +109,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const WorkerSettings
   sockets.second.Close();
   made->JoinGroup();
   made->channel_ = std::make_shared<Channel>(std::move(sockets.first));
-  MLOS_RETURN_IF_ERROR(made->Greet(inputs));
+  MLOS_RETURN_IF_ERROR(made->Greet(inputs, std::move(outputs)));
   return made;
 }
 
@@ -131,11 +129,9 @@ void WorkerProcess::JoinGroup() {
   }
 }
 
-Status WorkerProcess::Greet(const std::shared_ptr<worker::SharedArena>& inputs) {
+Status WorkerProcess::Greet(const std::shared_ptr<worker::SharedArena>& inputs, os::SharedMemory output) {
   MLOS_ASSIGN_OR_RETURN(auto control, os::SharedMemory::Create("mlos-worker-control", worker::kControlBytes));
   MLOS_RETURN_IF_ERROR(control.Commit(0, control.size_bytes()));
-  MLOS_ASSIGN_OR_RETURN(auto output,
-                        os::SharedMemory::Create("mlos-worker-output", inputs->memory().size_bytes()));
   worker::ControlHeader& header = worker::ControlView(control.data()).header();
   header.magic = worker::kControlMagic;
   header.version = worker::kProtocolVersion;

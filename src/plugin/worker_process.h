@@ -27,12 +27,10 @@ class WorkerProcess {
   using StopFn = std::function<bool()>;
 
   // Starts the program and agrees on a version. `title` shows in the process list. `log` gets what the worker logs. The
-  // worker maps `inputs` read-only.
-  static Result<std::unique_ptr<WorkerProcess>> Start(const WorkerSettings& settings,
-                                                      const std::string& title,
-                                                      std::shared_ptr<worker::SharedArena> inputs,
-                                                      std::function<void(const worker::LogLine&)> log,
-                                                      StopFn stop = {});
+  // worker maps `inputs` read-only; whether it could do more is up to their descriptor (ArenaSource).
+  static Result<std::unique_ptr<WorkerProcess>> Start(
+      const WorkerSettings& settings, const std::string& title, std::shared_ptr<worker::SharedArena> inputs,
+      os::SharedMemory outputs, std::function<void(const worker::LogLine&)> log, StopFn stop = {});
 
   // Opens the plugin; afterwards the worker is in its sandbox. `load` may be null: then it sees no package.
   Result<PluginDescription> Open(const std::filesystem::path& plugin, const OptionList& options,
@@ -58,7 +56,7 @@ class WorkerProcess {
  private:
   WorkerProcess(const WorkerSettings& settings, std::function<void(const worker::LogLine&)> log, StopFn stop);
   void JoinGroup();
-  Status Greet(const std::shared_ptr<worker::SharedArena>& inputs);
+  Status Greet(const std::shared_ptr<worker::SharedArena>& inputs, os::SharedMemory outputs);
   // The next message that is no log line. Fails when the process ends, falls silent or is not wanted any more.
   Result<worker::Channel::Incoming> Await(const char* doing);
   template <typename Reply>

@@ -32,7 +32,9 @@ struct BufferOptions {
   // The content, read from there when touched; such a buffer is read-only and may leave memory at any time.
   std::filesystem::path backing;
   uint64_t backing_offset = 0;
-  bool discardable = false;  // content may go when memory is short, see Pin; not with a backing file
+  bool discardable = false;       // content may go when memory is short, see Pin; not with a backing file
+  uint64_t model = 0;             // of RegisterModel, for people; 0 = none
+  bool others_read_only = false;  // whoever gets fd() can map it for reading only
 };
 
 // Mapped until destroyed. Pin, Unpin and Prefetch: any thread. The bytes are the caller's to synchronise.
@@ -42,6 +44,9 @@ class TensorBuffer {
   virtual std::span<std::byte> bytes() = 0;
   // For another process to map; borrowed. -1 when the buffer cannot be shared.
   virtual int fd() const = 0;
+  // True once it keeps something that is to go: the kernel module, which its backend has let go of. It works on; whoever can puts
+  // another one in its place.
+  virtual bool is_abandoned() const { return false; }
   // Brings every page in and keeps it. True: content was dropped since the last Pin or Unpin and reads as zeros. Pins count.
   virtual Result<bool> Pin() = 0;
   // kFailedPrecondition when not pinned.

@@ -21,9 +21,14 @@ struct Counters {
 
 class KernelBuffer final : public TensorBuffer {
  public:
+  // `shared`: what others get in place of the tensor's first descriptor; may be invalid.
   KernelBuffer(const os::MlosDevice& device, Counters* counters, os::MlosDevice::Tensor tensor,
-               os::TensorMapping mapping)
-      : device_(device), counters_(counters), tensor_(std::move(tensor)), mapping_(std::move(mapping)) {
+               os::Descriptor shared, os::TensorMapping mapping)
+      : device_(device),
+        counters_(counters),
+        tensor_(std::move(tensor)),
+        shared_(std::move(shared)),
+        mapping_(std::move(mapping)) {
     ++counters_->buffers;
     counters_->buffer_bytes += mapping_.bytes().size();
   }
@@ -33,7 +38,7 @@ class KernelBuffer final : public TensorBuffer {
     (void)device_.FreeTensor(tensor_.id);  // fails only for an id that is gone already
   }
   std::span<std::byte> bytes() override { return mapping_.bytes(); }
-  int fd() const override { return tensor_.fd.get(); }
+  int fd() const override { return shared_.valid() ? shared_.get() : tensor_.fd.get(); }
   Result<bool> Pin() override { return device_.PinTensor(tensor_.id); }
   Status Unpin() override {
     const Result<bool> lost = device_.UnpinTensor(tensor_.id);
@@ -50,6 +55,7 @@ class KernelBuffer final : public TensorBuffer {
   const os::MlosDevice& device_;
   Counters* const counters_;
   os::MlosDevice::Tensor tensor_;
+  os::Descriptor shared_;
   os::TensorMapping mapping_;
 };
 
@@ -98,10 +104,15 @@ class KernelBackend final : public Backend {
     if (!device_.facts().tensors) return userspace_->Allocate(options);
     if (options.size_bytes == 0) return InvalidArgument("a buffer of 0 bytes");
     os::File backing;
-    os::MlosDevice::TensorOptions wanted = {.size_bytes = options.size_bytes,
-                                            .numa_node = options.numa_node,
-                                            .strict_node = options.strict_node && options.numa_node >= 0,
-                                            .discardable = options.discardable};
+    if (options.others_read_only && options.backing.empty() && !device_.facts().read_only_descriptors)
+      return Unimplemented("the kernel module is older than read-only descriptors of tensors (ABI 1.2)");
+    os::MlosDevice::TensorOptions wanted = {
+        .size_bytes = options.size_bytes,
+        // Without a scheduler models are registered with the other backend.
+        .model = device_.facts().scheduler ? options.model : 0,
+        .numa_node = options.numa_node,
+        .strict_node = options.strict_node && options.numa_node >= 0,
+        .discardable = options.discardable};
     if (!options.backing.empty()) {
       MLOS_ASSIGN_OR_RETURN(backing, os::File::Open(options.backing, os::File::Mode::kRead));
       wanted.backing_fd = backing.fd();
@@ -109,14 +120,9 @@ class KernelBackend final : public Backend {
       wanted.read_only = true;
     }
     MLOS_ASSIGN_OR_RETURN(os::MlosDevice::Tensor tensor, device_.AllocateTensor(wanted));
-    Result<os::TensorMapping> mapping =
-        os::TensorMapping::Map(tensor.fd, options.size_bytes, !wanted.read_only);
-    if (!mapping.ok()) {
-      (void)device_.FreeTensor(tensor.id);
-      return mapping.status();
-    }
-    return std::unique_ptr<TensorBuffer>(
-        new KernelBuffer(device_, &counters_, std::move(tensor), std::move(*mapping)));
+    Result<std::unique_ptr<TensorBuffer>> buffer = Adopt(options, wanted, &tensor);
+    if (!buffer.ok()) (void)device_.FreeTensor(tensor.id);
+    return buffer;
   }
 
   Result<uint64_t> RegisterModel(const std::string& name) override {
@@ -171,6 +177,20 @@ class KernelBackend final : public Backend {
   }
 
  private:
+  // The tensor is the buffer's when it succeeds.
+  Result<std::unique_ptr<TensorBuffer>> Adopt(const BufferOptions& options,
+                                              const os::MlosDevice::TensorOptions& wanted,
+                                              os::MlosDevice::Tensor* tensor) {
+    os::Descriptor shared;
+    if (options.others_read_only && !wanted.read_only) {
+      MLOS_ASSIGN_OR_RETURN(shared, device_.ShareReadOnly(tensor->id));
+    }
+    MLOS_ASSIGN_OR_RETURN(os::TensorMapping mapping,
+                          os::TensorMapping::Map(tensor->fd, options.size_bytes, !wanted.read_only));
+    return std::unique_ptr<TensorBuffer>(
+        new KernelBuffer(device_, &counters_, std::move(*tensor), std::move(shared), std::move(mapping)));
+  }
+
   // In steps, so that one who has gone away does not wait to the end.
   Status AwaitGrant(uint64_t id, const ExecutionOptions& options) {
     while (true) {

@@ -3,6 +3,7 @@
 // machine of `./dev kernel-test`.
 #include "resources/backend.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "os/shared_memory.h"
 #include "os/thread_priority.h"
 
 namespace mlos::resources {
@@ -60,6 +62,61 @@ TEST_P(BackendTest, BuffersAreZeroWritableAndCounted) {
   EXPECT_EQ(backend_->stats().buffer_bytes, 10000u);
   buffer->reset();
   EXPECT_EQ(backend_->stats().buffers, 0u);
+}
+
+TEST_P(BackendTest, OthersOnlyReadABufferThatIsGivenSo) {
+  Result<std::unique_ptr<TensorBuffer>> buffer =
+      backend_->Allocate({.name = "x", .size_bytes = 10000, .others_read_only = true});
+  ASSERT_TRUE(buffer.ok()) << buffer.status().message();
+  (*buffer)->bytes()[9999] = std::byte{5};
+  const auto attach = [&](os::SharedMemory::Access access) {
+    return os::SharedMemory::Attach(os::Descriptor(dup((*buffer)->fd())), 10000, access);
+  };
+  const Result<os::SharedMemory> theirs = attach(os::SharedMemory::Access::kReadOnly);
+  ASSERT_TRUE(theirs.ok()) << theirs.status().message();
+  EXPECT_EQ(theirs->data()[9999], std::byte{5});
+  EXPECT_FALSE(attach(os::SharedMemory::Access::kReadWrite).ok());
+  // Not by opening it once more either.
+  const std::string path = "/proc/self/fd/" + std::to_string((*buffer)->fd());
+  os::Descriptor again(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (again.valid()) {
+    EXPECT_FALSE(
+        os::SharedMemory::Attach(std::move(again), 10000, os::SharedMemory::Access::kReadWrite).ok());
+  }
+  (*buffer)->bytes()[0] = std::byte{6};
+  EXPECT_EQ(theirs->data()[0], std::byte{6});
+}
+
+TEST_P(BackendTest, ABufferIsSharedMemoryThatCommits) {
+  Result<std::unique_ptr<TensorBuffer>> made = backend_->Allocate({.name = "x", .size_bytes = 1 << 20});
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  const std::shared_ptr<TensorBuffer> buffer = std::move(*made);
+  Result<os::SharedMemory> memory = os::SharedMemory::Borrow(buffer->bytes(), buffer->fd(), buffer);
+  ASSERT_TRUE(memory.ok()) << memory.status().message();
+  EXPECT_EQ(memory->is_tensor(), GetParam() == Kind::kKernel);
+  ASSERT_TRUE(memory->Commit(4096, 8192).ok());
+  if (memory->is_tensor()) {
+    EXPECT_EQ(backend_->stats().buffers, 1U);
+  }
+  Result<os::SharedMemory> theirs = os::SharedMemory::Attach(os::Descriptor(dup(memory->fd().get())), 1 << 20,
+                                                             os::SharedMemory::Access::kReadWrite);
+  ASSERT_TRUE(theirs.ok()) << theirs.status().message();
+  EXPECT_TRUE(theirs->Commit(0, 1 << 20).ok());
+  theirs->data()[(1 << 20) - 1] = std::byte{3};
+  EXPECT_EQ(memory->data()[(1 << 20) - 1], std::byte{3});
+  EXPECT_EQ(os::SharedMemory::Attach(os::Descriptor(dup(memory->fd().get())), 4096,
+                                     os::SharedMemory::Access::kReadOnly)
+                .status()
+                .code(),
+            Code::kInvalidArgument);
+}
+
+TEST_P(BackendTest, ABufferMayBelongToAModel) {
+  const uint64_t model = backend_->RegisterModel("m").value();
+  EXPECT_TRUE(backend_->Allocate({.size_bytes = 10, .model = model}).ok());
+  if (GetParam() == Kind::kKernel) {
+    EXPECT_EQ(backend_->Allocate({.size_bytes = 10, .model = model + 1000}).status().code(), Code::kNotFound);
+  }
 }
 
 TEST_P(BackendTest, PinsCountAndBringThePages) {

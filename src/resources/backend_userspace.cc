@@ -24,7 +24,8 @@ struct Counters {
 
 class CountedBuffer : public TensorBuffer {
  public:
-  CountedBuffer(Counters* counters, uint64_t bytes) : counters_(counters), asked_(bytes) {
+  CountedBuffer(std::shared_ptr<Counters> counters, uint64_t bytes)
+      : counters_(std::move(counters)), asked_(bytes) {
     ++counters_->buffers;
     counters_->buffer_bytes += asked_;
   }
@@ -49,7 +50,7 @@ class CountedBuffer : public TensorBuffer {
   Result<uint64_t> ResidentBytes() override { return os::ResidentBytes(bytes()); }
 
  private:
-  Counters* const counters_;
+  const std::shared_ptr<Counters> counters_;  // a buffer may outlive its backend
   const uint64_t asked_;
   Mutex mu_;
   uint32_t pins_ MLOS_GUARDED_BY(mu_) = 0;
@@ -57,8 +58,8 @@ class CountedBuffer : public TensorBuffer {
 
 class AnonymousBuffer final : public CountedBuffer {
  public:
-  AnonymousBuffer(Counters* counters, os::SharedMemory memory, uint64_t bytes)
-      : CountedBuffer(counters, bytes), memory_(std::move(memory)), bytes_(bytes) {}
+  AnonymousBuffer(std::shared_ptr<Counters> counters, os::SharedMemory memory, uint64_t bytes)
+      : CountedBuffer(std::move(counters), bytes), memory_(std::move(memory)), bytes_(bytes) {}
   std::span<std::byte> bytes() override { return {memory_.data(), bytes_}; }
   int fd() const override { return memory_.fd().get(); }
 
@@ -69,8 +70,8 @@ class AnonymousBuffer final : public CountedBuffer {
 
 class FileBuffer final : public CountedBuffer {
  public:
-  FileBuffer(Counters* counters, os::MappedFile file, uint64_t offset, uint64_t bytes)
-      : CountedBuffer(counters, bytes), file_(std::move(file)), offset_(offset), bytes_(bytes) {}
+  FileBuffer(std::shared_ptr<Counters> counters, os::MappedFile file, uint64_t offset, uint64_t bytes)
+      : CountedBuffer(std::move(counters), bytes), file_(std::move(file)), offset_(offset), bytes_(bytes) {}
   // The mapping is read-only; the interface has one type of span for both kinds.
   std::span<std::byte> bytes() override {
     return {const_cast<std::byte*>(file_.bytes().data()) + offset_, static_cast<size_t>(bytes_)};
@@ -137,9 +138,11 @@ class UserspaceBackend final : public Backend {
   Result<std::unique_ptr<TensorBuffer>> Allocate(const BufferOptions& options) override {
     if (options.size_bytes == 0) return InvalidArgument("a buffer of 0 bytes");
     if (!options.backing.empty()) return AllocateFile(options);
-    MLOS_ASSIGN_OR_RETURN(
-        os::SharedMemory memory,
-        os::SharedMemory::Create(options.name.empty() ? "mlos-tensor" : options.name, options.size_bytes));
+    const std::string name = options.name.empty() ? "mlos-tensor" : options.name;
+    MLOS_ASSIGN_OR_RETURN(os::SharedMemory memory,
+                          options.others_read_only
+                              ? os::SharedMemory::CreateReadOnlyForOthers(name, options.size_bytes)
+                              : os::SharedMemory::Create(name, options.size_bytes));
     if (options.numa_node >= 0) {
       const Status bound = os::BindMemory({memory.data(), static_cast<size_t>(options.size_bytes)},
                                           options.numa_node, options.strict_node);
@@ -147,7 +150,7 @@ class UserspaceBackend final : public Backend {
       if (!bound.ok() && (options.strict_node || bound.code() != Code::kUnimplemented)) return bound;
     }
     return std::unique_ptr<TensorBuffer>(
-        new AnonymousBuffer(&counters_, std::move(memory), options.size_bytes));
+        new AnonymousBuffer(counters_, std::move(memory), options.size_bytes));
   }
 
   Result<uint64_t> RegisterModel(const std::string& name) override {
@@ -182,8 +185,8 @@ class UserspaceBackend final : public Backend {
     if (options.boost && options.execution_class <= ExecutionClass::kHigh) {
       ThreadBoost raised(BoostMode::kRealtime,
                          options.tids.empty() ? std::vector<int>{os::ThisThread()} : options.tids);
-      counters_.boosted += !raised.how().empty();
-      counters_.boost_refused += raised.refused();
+      counters_->boosted += !raised.how().empty();
+      counters_->boost_refused += raised.refused();
       return std::unique_ptr<Execution>(new UserspaceExecution(this, options.model, std::move(raised)));
     }
     return std::unique_ptr<Execution>(new UserspaceExecution(this, options.model, std::move(boost)));
@@ -197,15 +200,15 @@ class UserspaceBackend final : public Backend {
   }
 
   BackendStats stats() const override {
-    return {.buffers = counters_.buffers,
-            .buffer_bytes = counters_.buffer_bytes,
-            .executions = counters_.executions,
-            .boosted = counters_.boosted,
-            .boost_refused = counters_.boost_refused};
+    return {.buffers = counters_->buffers,
+            .buffer_bytes = counters_->buffer_bytes,
+            .executions = counters_->executions,
+            .boosted = counters_->boosted,
+            .boost_refused = counters_->boost_refused};
   }
 
   void Ended(uint64_t model, int64_t duration_ns, bool failed) {
-    ++counters_.executions;
+    ++counters_->executions;
     MutexLock lock(mu_);
     Model& m = models_.at(model);
     --m.active;
@@ -230,11 +233,11 @@ class UserspaceBackend final : public Backend {
     if (options.backing_offset % 4096 != 0)
       return InvalidArgument("the backing offset is no multiple of 4096");
     return std::unique_ptr<TensorBuffer>(
-        new FileBuffer(&counters_, std::move(file), options.backing_offset, options.size_bytes));
+        new FileBuffer(counters_, std::move(file), options.backing_offset, options.size_bytes));
   }
 
   const std::string why_;
-  Counters counters_;
+  const std::shared_ptr<Counters> counters_ = std::make_shared<Counters>();
   mutable Mutex mu_;
   uint64_t last_model_ MLOS_GUARDED_BY(mu_) = 0;
   std::map<uint64_t, Model> models_ MLOS_GUARDED_BY(mu_);

@@ -28,10 +28,13 @@ class KeptExecution final : public Execution {
 
 class KeptBuffer final : public TensorBuffer {
  public:
-  KeptBuffer(std::shared_ptr<Backend> backend, std::unique_ptr<TensorBuffer> buffer)
-      : backend_(std::move(backend)), buffer_(std::move(buffer)) {}
+  // `gone` may be null.
+  KeptBuffer(std::shared_ptr<Backend> backend, std::unique_ptr<TensorBuffer> buffer,
+             std::shared_ptr<const std::atomic<bool>> gone)
+      : backend_(std::move(backend)), buffer_(std::move(buffer)), gone_(std::move(gone)) {}
   std::span<std::byte> bytes() override { return buffer_->bytes(); }
   int fd() const override { return buffer_->fd(); }
+  bool is_abandoned() const override { return gone_ != nullptr && gone_->load(); }
   Result<bool> Pin() override { return buffer_->Pin(); }
   Status Unpin() override { return buffer_->Unpin(); }
   Status Prefetch(bool wait) override { return buffer_->Prefetch(wait); }
@@ -40,6 +43,7 @@ class KeptBuffer final : public TensorBuffer {
  private:
   const std::shared_ptr<Backend> backend_;
   const std::unique_ptr<TensorBuffer> buffer_;
+  const std::shared_ptr<const std::atomic<bool>> gone_;
 };
 
 }  // namespace
@@ -73,6 +77,7 @@ bool FailoverBackend::LetGo(const std::shared_ptr<Backend>& used, const Status& 
     of_first_.buffer_bytes = 0;
     second_ = MakeUserspaceBackend(why);
     first_ = nullptr;
+    first_is_gone_->store(true);
   }
   if (lost_) lost_(why);
   return true;
@@ -80,10 +85,24 @@ bool FailoverBackend::LetGo(const std::shared_ptr<Backend>& used, const Status& 
 
 Result<std::unique_ptr<TensorBuffer>> FailoverBackend::Allocate(const BufferOptions& options) {
   while (true) {
-    const std::shared_ptr<Backend> backend = current();
-    Result<std::unique_ptr<TensorBuffer>> buffer = backend->Allocate(options);
-    if (buffer.ok()) return std::unique_ptr<TensorBuffer>(new KeptBuffer(backend, std::move(*buffer)));
-    if (!LetGo(backend, buffer.status())) return buffer;
+    Place place{.backend = current()};
+    if (options.model != 0) {
+      const Result<Place> of_model = Find(options.model);
+      if (!of_model.ok()) {
+        if (LetGo(place.backend, of_model.status())) continue;
+        return of_model.status();
+      }
+      place = *of_model;
+    }
+    BufferOptions mine = options;
+    mine.model = place.model;
+    Result<std::unique_ptr<TensorBuffer>> buffer = place.backend->Allocate(mine);
+    if (buffer.ok()) {
+      return std::unique_ptr<TensorBuffer>(
+          new KeptBuffer(place.backend, std::move(*buffer),
+                         place.backend->mode() == RuntimeMode::kUserspace ? nullptr : first_is_gone_));
+    }
+    if (!LetGo(place.backend, buffer.status())) return buffer;
   }
 }
 

@@ -3,6 +3,7 @@
 // under a running daemon. Buffers and executions of the first one stay valid until they end; it is closed with the last of them.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -57,6 +58,7 @@ class FailoverBackend final : public Backend {
   std::shared_ptr<Backend> first_ MLOS_GUARDED_BY(mu_);   // null: gone
   std::shared_ptr<Backend> second_ MLOS_GUARDED_BY(mu_);  // null: not needed yet
   BackendStats of_first_ MLOS_GUARDED_BY(mu_);            // when it went
+  const std::shared_ptr<std::atomic<bool>> first_is_gone_ = std::make_shared<std::atomic<bool>>(false);
   uint64_t last_model_ MLOS_GUARDED_BY(mu_) = 0;
   std::map<uint64_t, Model> models_ MLOS_GUARDED_BY(mu_);
 };

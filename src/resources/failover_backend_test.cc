@@ -59,15 +59,27 @@ TEST_F(FailoverBackendTest, LooksWithoutBeingUsed) {
 TEST_F(FailoverBackendTest, WhatIsUnderWayKeepsTheFirstUntilItEnds) {
   const uint64_t model = backend_.RegisterModel("m").value();
   auto execution = std::move(backend_.Begin({.model = model}).value());
-  auto buffer = std::move(backend_.Allocate({.size_bytes = 10}).value());
+  auto buffer = std::move(backend_.Allocate({.size_bytes = 10, .model = model}).value());
+  EXPECT_FALSE(buffer->is_abandoned());
   state_->Break();
   EXPECT_TRUE(backend_.Probe().ok());
   EXPECT_TRUE(state_->alive);
+  EXPECT_TRUE(buffer->is_abandoned());
+  EXPECT_FALSE(backend_.Allocate({.size_bytes = 10, .model = model}).value()->is_abandoned());
   buffer->bytes()[9] = std::byte{1};
   buffer.reset();
   execution.reset();
   EXPECT_FALSE(state_->alive);
   EXPECT_TRUE(backend_.UnregisterModel(model).ok());
+}
+
+TEST_F(FailoverBackendTest, ABufferNamesItsModelAsItsBackendKnowsIt) {
+  (void)backend_.RegisterModel("other").value();
+  const uint64_t model = backend_.RegisterModel("m").value();
+  EXPECT_TRUE(backend_.UnregisterModel(1).ok());
+  EXPECT_TRUE(backend_.Allocate({.size_bytes = 10, .model = model}).ok());
+  EXPECT_NE(state_->buffers[0].model, 0U);
+  EXPECT_EQ(backend_.Allocate({.size_bytes = 10, .model = model + 1}).status().code(), Code::kNotFound);
 }
 
 TEST_F(FailoverBackendTest, OneWhoWaitsForASlotGoesOnWithoutIt) {

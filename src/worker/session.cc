@@ -199,6 +199,7 @@ void Session::Unload() {
 void Session::Beat() {
   ControlHeader& header = ControlView(parts_.control->data()).header();
   header.heartbeat.fetch_add(1, std::memory_order_relaxed);
+  if (parts_.output->was_refused_memory()) header.output_refused.store(1, std::memory_order_relaxed);
   // While the model loads the lock is held, and there is nothing to count.
   if (!mu_.TryLock()) return;
   if (instance_) {

@@ -25,6 +25,8 @@ class FakeBackend final : public Backend {
     uint64_t begun = 0;
     uint64_t failed = 0;
     std::vector<ExecutionOptions> options;  // of all that asked
+    std::vector<BufferOptions> buffers;     // likewise
+    bool no_buffers = false;                // none can be had
     bool broken = false;
     std::atomic<bool> alive{true};  // false: the backend was destroyed
 
@@ -51,6 +53,11 @@ class FakeBackend final : public Backend {
   }
   Result<std::unique_ptr<TensorBuffer>> Allocate(const BufferOptions& options) override {
     MLOS_RETURN_IF_ERROR(Works());
+    {
+      const std::lock_guard lock(state_->mu);
+      state_->buffers.push_back(options);
+      if (state_->no_buffers) return ResourceExhausted("the fake device's limit is reached");
+    }
     return userspace_->Allocate(options);
   }
   Result<uint64_t> RegisterModel(const std::string& name) override {

@@ -61,6 +61,7 @@ struct ControlHeader {
   std::atomic<uint64_t> tokens_prompt;
   std::atomic<uint64_t> tokens_generated;
   std::atomic<uint64_t> private_bytes;
+  std::atomic<uint32_t> output_refused;  // 1: the system had no memory to back a part of the output arena
 };
 
 // One request under way. The host fills it and writes its number into the submission ring; the worker answers in place.
@@ -90,7 +91,8 @@ static_assert(offsetof(ControlHeader, sleepers) == 192 && offsetof(ControlHeader
 static_assert(offsetof(ControlHeader, release_tail) == 320 && offsetof(ControlHeader, release_head) == 384);
 static_assert(offsetof(ControlHeader, heartbeat) == 448 && offsetof(ControlHeader, tokens_prompt) == 456);
 static_assert(offsetof(ControlHeader, tokens_generated) == 464 &&
-              offsetof(ControlHeader, private_bytes) == 472);
+              offsetof(ControlHeader, private_bytes) == 472 &&
+              offsetof(ControlHeader, output_refused) == 480);
 static_assert(offsetof(Slot, done) == 0 && offsetof(Slot, waiter) == 4 && offsetof(Slot, started) == 8);
 static_assert(offsetof(Slot, cancel) == 12 && offsetof(Slot, call_id) == 16 &&
               offsetof(Slot, request_bytes) == 24);

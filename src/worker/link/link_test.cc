@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -78,6 +79,20 @@ TEST(SharedArenaTest, TakesMemoryOnlyAsItIsNeeded) {
   EXPECT_EQ(arena->committed_bytes(), uint64_t{1} << 20);
   arena->Free(block);
   EXPECT_EQ(arena->used_bytes(), 0U);
+}
+
+TEST(SharedArenaTest, RemembersThatTheSystemHadNoMemory) {
+  const auto memory =
+      std::make_shared<os::SharedMemory>(os::SharedMemory::Create("link-test", 1 << 20).value());
+  // Nothing can be committed by a descriptor that only reads.
+  const std::string path = "/proc/self/fd/" + std::to_string(memory->fd().get());
+  const os::Descriptor reader(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(reader.valid());
+  SharedArena arena(os::SharedMemory::Borrow({memory->data(), 1 << 20}, reader.get(), memory).value());
+  EXPECT_FALSE(arena.was_refused_memory());
+  EXPECT_EQ(arena.Allocate(64), nullptr);
+  EXPECT_TRUE(arena.was_refused_memory());
+  EXPECT_EQ(arena.used_bytes(), 0U);
 }
 
 TEST(SharedArenaTest, KnowsWhatLiesInIt) {

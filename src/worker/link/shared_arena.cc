@@ -33,7 +33,10 @@ std::byte* SharedArena::Allocate(size_t size_bytes) {
 bool SharedArena::CommitUpTo(uint64_t end) {
   if (end <= committed_) return true;
   const uint64_t upto = std::min(memory_.size_bytes(), (end + kCommitStep - 1) / kCommitStep * kCommitStep);
-  if (!memory_.Commit(committed_, upto - committed_).ok()) return false;
+  if (!memory_.Commit(committed_, upto - committed_).ok()) {
+    refused_.store(true, std::memory_order_relaxed);
+    return false;
+  }
   committed_ = upto;
   return true;
 }

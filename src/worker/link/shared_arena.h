@@ -2,6 +2,7 @@
 // A tensor arena in shared memory, on the side that gives its blocks out: the host for inputs, the worker for outputs.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -28,12 +29,15 @@ class SharedArena final : public TensorArena {
   const os::SharedMemory& memory() const { return memory_; }
   uint64_t used_bytes();
   uint64_t committed_bytes();
+  // Whether the system ever had no memory to back a block that there was room for.
+  bool was_refused_memory() const { return refused_.load(std::memory_order_relaxed); }
 
  private:
   bool CommitUpTo(uint64_t end) MLOS_REQUIRES(mu_);
 
   const os::SharedMemory memory_;
   const Hook before_allocate_;
+  std::atomic<bool> refused_{false};
   Mutex mu_;
   BlockAllocator blocks_ MLOS_GUARDED_BY(mu_);
   // Memory is taken from the system in order and never given back before the arena ends.
