@@ -152,8 +152,7 @@ TEST_F(ConvertTest, NamesConfigValuesItDoesNotKnow) {
   ExpectRefused(Code::kUnimplemented, Run(R"(,"pruned_heads":{"0":[1]})"), "'pruned_heads'");
   ExpectRefused(Code::kUnimplemented, Run(R"(,"quantization_config":{"bits":4})"), "'quantization_config'");
   ExpectRefused(Code::kUnimplemented, Run(R"(,"auto_map":{"AutoModel":"modeling.Own"})"), "'auto_map'");
-  ExpectRefused(Code::kUnimplemented, Run(R"(,"architectures":["BertLMHeadModel"])"),
-                "BertLMHeadModel");
+  ExpectRefused(Code::kUnimplemented, Run(R"(,"architectures":["BertLMHeadModel"])"), "BertLMHeadModel");
   ExpectRefused(Code::kUnimplemented, Run("", "translation"), "'translation'");
   ExpectRefused(Code::kUnimplemented, Run("", "sentence-similarity"), "modules.json");
 }

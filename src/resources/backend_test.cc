@@ -124,7 +124,9 @@ TEST_P(BackendTest, PinsCountAndBringThePages) {
   ASSERT_TRUE(buffer.ok());
   EXPECT_EQ((*buffer)->Unpin().code(), Code::kFailedPrecondition);
   ASSERT_TRUE((*buffer)->Pin().ok());
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)  // under them mlock() does nothing
   EXPECT_EQ((*buffer)->ResidentBytes().value(), 8192u);
+#endif
   ASSERT_TRUE((*buffer)->Pin().ok());
   EXPECT_TRUE((*buffer)->Unpin().ok());
   EXPECT_TRUE((*buffer)->Unpin().ok());
