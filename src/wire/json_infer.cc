@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/json_writer.h"
 #include "wire/json_cursor.h"
 #include "wire/json_generate.h"
 #include "wire/json_keep_alive.h"
@@ -157,11 +158,12 @@ class Decoder {
 
   // A name, or a number as in the Open Inference Protocol: 0 is the default, 1 the highest.
   Status ReadPriority() {
-    JsonCursor start = cursor_;
+    std::string found = JsonCursor(cursor_).DescribeNext();
     if (cursor_.Peek() == '"') {
       std::string name;
       MLOS_RETURN_IF_ERROR(cursor_.ReadString(&name));
       body_.priority = ParsePriority(name);
+      if (name.size() <= 64) found = JsonQuote(name);
     } else {
       std::string_view number;
       if (cursor_.Peek() >= '0' && cursor_.Peek() <= '9')
@@ -172,7 +174,7 @@ class Decoder {
         body_.priority = at == 0 ? Priority::kNormal : static_cast<Priority>(at - 1);
     }
     if (body_.priority) return OkStatus();
-    return InvalidArgument("'parameters.priority': " + start.DescribeNext() + " is unknown, wanted one of " +
+    return InvalidArgument("'parameters.priority': " + found + " is unknown, wanted one of " +
                            std::string(kPriorityNames) +
                            ", or a number from 1 (realtime) to 4 (batch), 0 for normal");
   }

@@ -88,6 +88,8 @@ TEST_F(UrgencyRouteTest, AnUnknownPriorityIs400AndNamesTheKnownOnes) {
     EXPECT_EQ(answer.status, 400) << body;
     EXPECT_THAT(answer.body, HasSubstr("realtime, high, normal, batch"));
   }
+  EXPECT_THAT(Ask(client, R"({"x":[1,2],"parameters":{"priority":"urgent"}})").body,
+              HasSubstr(R"('parameters.priority': \"urgent\" is unknown)"));
   EXPECT_EQ(Ask(client, R"({"x":[1,2]})", "X-Priority: NOW\r\n").status, 400);
   EXPECT_EQ(Ask(client, R"({"x":[1,2],"parameters":{"priority":"high"}})", "X-Priority: batch\r\n").status,
             400);
