@@ -208,10 +208,10 @@ TEXT
 # lab_boot SERIES LOG [TEST...]: a machine of four CPUs and two memory nodes, in software. 0 when every test passed and the
 # kernel did not complain.
 lab_boot() {
-  local series=$1 log=$2 root=$LAB_OUT/$1/root image=$KERNELS/$1/vmlinux rc=0 test memory=1024 limit=600
+  local series=$1 log=$2 root=$LAB_OUT/$1/root image=$KERNELS/$1/vmlinux rc=0 test memory=1536 limit=600
   shift 2
   # The kernel's own checks make everything several times slower and larger.
-  if [ "$series" = debug ]; then memory=1536 limit=3000 image=$KERNELS/debug/src/arch/x86/boot/bzImage; fi
+  if [ "$series" = debug ]; then memory=2048 limit=3000 image=$KERNELS/debug/src/arch/x86/boot/bzImage; fi
   rm -rf "$root"
   mkdir -p "$root"/{bin,tests,deps,proc,sys,dev,tmp}
   cp "$(command -v busybox)" "$root/bin/busybox"
