@@ -21,7 +21,8 @@ struct DetrSizes {
   int64_t decoder_layers = 6, decoder_heads = 8, decoder_inner = 2048;
   std::string activation = "relu";
   bool learned_positions = false;
-  ResNetSizes backbone;  // when the checkpoint names it as transformers does
+  bool auxiliary_loss = false;  // the last norm comes after every layer of the decoder as well
+  ResNetSizes backbone;         // when the checkpoint names it as transformers does
   // Maps of the backbone that are kept, the last being what the encoder sees: 0 = stem, 1 = first stage ...; empty = the last stage.
   std::vector<int64_t> kept;
 };

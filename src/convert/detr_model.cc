@@ -182,6 +182,7 @@ class Detr {
                                        out_.hidden_bias)}),
                p + "encoder_attn_layer_norm");
       x = Inner(x, p, s_.decoder_inner);
+      if (s_.auxiliary_loss) x = Norm(x, prefix_ + "decoder.layernorm");
     }
     g_.SetScope("decoder.layernorm");
     out_.objects = Norm(x, prefix_ + "decoder.layernorm");
@@ -219,6 +220,7 @@ Result<DetrSizes> ReadDetrSizes(const Config& config) {
   for (const char* key : {"quantization_config", "auto_map"}) MLOS_RETURN_IF_ERROR(config.RequireEmpty(key));
   MLOS_RETURN_IF_ERROR(config.RequireOneOf("position_embedding_type", {"sine", "learned"}));
   DetrSizes s;
+  MLOS_ASSIGN_OR_RETURN(s.auxiliary_loss, config.Bool("auxiliary_loss", false));
   MLOS_ASSIGN_OR_RETURN(s.channels, config.Int("num_channels", s.channels, 1, 1 << 16));
   MLOS_ASSIGN_OR_RETURN(s.queries, config.Int("num_queries", s.queries, 1, 1 << 20));
   MLOS_ASSIGN_OR_RETURN(s.width, config.Int("d_model", s.width, 1, 1 << 20));

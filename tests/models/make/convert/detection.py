@@ -85,6 +85,9 @@ def main():
     detr_case("detr-objects-timm", transformers.DetrForObjectDetection, 792, BOXES, sizes,
               dict(two, hidden_sizes=[8, 16, 12]) | dict(depths=[1, 2, 1]), timm=True, dtype=torch.float16,
               activation_function="gelu")
+    # Found by sweep.py: with an auxiliary loss the framework norms what every layer gives, in answers too.
+    detr_case("detr-objects-auxiliary", transformers.DetrForObjectDetection, 795, BOXES, [(40, 33, 1)], dict(two, depths=[1, 1], hidden_sizes=[6, 8]),
+              auxiliary_loss=True, d_model=12, encoder_attention_heads=3)
     detr_case("detr-base-learned", transformers.DetrModel, 793, ["last_hidden_state"], [(40, 33, 1), (33, 61, 3)],
               dict(two, layer_type="basic"), position_embedding_type="learned", num_channels=3, d_model=12, encoder_attention_heads=3)
     detr_case("detr-masks", transformers.DetrForSegmentation, 794, MASKS, [(64, 45, 1), (45, 38, 3)],
