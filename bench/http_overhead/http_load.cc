@@ -145,7 +145,7 @@ int main(int argc, char** argv) {
   std::vector<double> us = Run(&connections, request, requests);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   std::sort(us.begin(), us.end());
-  std::printf("{\"requests\":%zu,\"rps\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"min_us\":%.1f}\n", us.size(),
+  std::printf("{\"requests\":%zu,\"rps\":%.2f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"min_us\":%.1f}\n", us.size(),
               static_cast<double>(us.size()) / seconds, us[us.size() / 2], us[us.size() * 99 / 100], us[0]);
   return 0;
 }
