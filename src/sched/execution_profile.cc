@@ -29,6 +29,10 @@ constexpr uint32_t SizeOf(uint32_t key) { return key >> 18; }
 constexpr uint32_t RowsOf(uint32_t key) { return key >> 10 & 0xFF; }
 constexpr uint32_t ThreadsOf(uint32_t key) { return key & 0x3FF; }
 
+bool ProbeOfKnownDue(uint64_t opportunity, uint64_t every) {
+  return opportunity >= every && opportunity % every < kProbesInARow;
+}
+
 int Distance(uint32_t a, uint32_t b) { return std::abs(static_cast<int>(a) - static_cast<int>(b)); }
 
 double Log2(uint32_t n) { return std::log2(static_cast<double>(std::max(n, 1U))); }
@@ -143,8 +147,7 @@ bool ExecutionProfile::ProbeDue(bool known) {
   MutexLock lock(mu_);
   // Counted apart: an opportunity of one kind that regularly follows one of the other would take its turn each time.
   if (!known) return ++opportunities_ % kProbeUnknownEvery == 0;
-  return ++known_opportunities_ >= kProbeKnownEvery &&
-         known_opportunities_ % kProbeKnownEvery < kProbesInARow;
+  return ProbeOfKnownDue(++known_opportunities_, kProbeKnownEvery);
 }
 
 bool ExecutionProfile::DoubtDue() {
@@ -154,9 +157,7 @@ bool ExecutionProfile::DoubtDue() {
 
 std::optional<uint64_t> ExecutionProfile::ThreadProbeDue() {
   MutexLock lock(mu_);
-  if (++thread_opportunities_ % kProbeThreadsEvery >= kProbesInARow ||
-      thread_opportunities_ < kProbeThreadsEvery)
-    return std::nullopt;
+  if (!ProbeOfKnownDue(++thread_opportunities_, kProbeThreadsEvery)) return std::nullopt;
   return thread_opportunities_ / kProbeThreadsEvery;
 }
 

@@ -242,6 +242,9 @@ ExecutorOptions ShortBelow(int64_t ns, int slots = 1) {
   return options;
 }
 
+// An executor's threads look for work once before they sleep, and would take what is put off.
+void AwaitSleep() { std::this_thread::sleep_for(std::chrono::milliseconds(100)); }
+
 // Records who ran together, and where.
 class GroupJob final : public Job {
  public:
@@ -264,6 +267,7 @@ class GroupJob final : public Job {
 
 TEST(ExecutorTurnTest, ShortTasksOfATurnStartAtItsEndOnItsThreadByTheirOrder) {
   Executor executor(ShortBelow(1000));
+  AwaitSleep();
   std::vector<std::string> order;
   EventTurn turn;
   const auto submit = [&](const char* name, TaskClass task_class) {
@@ -287,6 +291,7 @@ TEST(ExecutorTurnTest, ShortTasksOfATurnStartAtItsEndOnItsThreadByTheirOrder) {
 
 TEST(ExecutorTurnTest, RequestsOfATurnShareAnExecutionOnceThatIsKnownToPay) {
   Executor executor(ShortBelow(500'000, 2));
+  AwaitSleep();
   ExecutionProfile profile;
   for (uint32_t rows = 1; rows <= 8; ++rows) {
     for (int i = 0; i < 40; ++i) profile.Observe({16, rows}, 1, 10'000 + rows);
@@ -337,6 +342,7 @@ TEST(ExecutorTurnTest, LongTasksAreNotPutOff) {
 
 TEST(ExecutorTurnTest, OneThatIsCancelledBeforeTheEndDoesNotRun) {
   Executor executor(ShortBelow(1000));
+  AwaitSleep();
   const Event dropped;
   class Waits final : public Job {
    public:

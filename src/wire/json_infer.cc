@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "base/json_writer.h"
 #include "wire/json_cursor.h"
@@ -158,12 +159,13 @@ class Decoder {
 
   // A name, or a number as in the Open Inference Protocol: 0 is the default, 1 the highest.
   Status ReadPriority() {
-    std::string found = JsonCursor(cursor_).DescribeNext();
+    JsonCursor start = cursor_;
+    std::optional<std::string> unknown;
     if (cursor_.Peek() == '"') {
       std::string name;
       MLOS_RETURN_IF_ERROR(cursor_.ReadString(&name));
       body_.priority = ParsePriority(name);
-      if (name.size() <= 64) found = JsonQuote(name);
+      if (!body_.priority && name.size() <= 64) unknown = JsonQuote(name);
     } else {
       std::string_view number;
       if (cursor_.Peek() >= '0' && cursor_.Peek() <= '9')
@@ -174,8 +176,8 @@ class Decoder {
         body_.priority = at == 0 ? Priority::kNormal : static_cast<Priority>(at - 1);
     }
     if (body_.priority) return OkStatus();
-    return InvalidArgument("'parameters.priority': " + found + " is unknown, wanted one of " +
-                           std::string(kPriorityNames) +
+    return InvalidArgument("'parameters.priority': " + (unknown ? *unknown : start.DescribeNext()) +
+                           " is unknown, wanted one of " + std::string(kPriorityNames) +
                            ", or a number from 1 (realtime) to 4 (batch), 0 for normal");
   }
 
