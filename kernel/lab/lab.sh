@@ -17,7 +17,7 @@ lab_packages() {
   case $1 in
     6.1) meta=amd64 ;;
     6.12) meta=6.12-amd64 ;;
-    *) lab_die "no kernel series '$1'; there are 6.1, 6.12 and debug" ;;
+    *) lab_die "no kernel series '$1'; there are 6.1, 6.12, 7.x and debug" ;;
   esac
   image=$(apt-cache depends "linux-image-$meta" 2>/dev/null | awk '/Depends: linux-image-/ { print $2; exit }')
   headers=$(apt-cache depends "linux-headers-$meta" 2>/dev/null | awk '/Depends: linux-headers-/ { print $2; exit }')
@@ -92,7 +92,7 @@ lab_configure() {
   rm -f "$dir"/configured-*
   make -C "$dir/src" -s tinyconfig >/dev/null 2>&1
   (cd "$dir/src" && scripts/kconfig/merge_config.sh -m .config "$OLDPWD/kernel/lab/base.config" "$OLDPWD/kernel/lab/debug.config" >/dev/null 2>&1)
-  make -C "$dir/src" -s olddefconfig
+  make -C "$dir/src" -s olddefconfig 2>"$dir/config.log" || lab_die "the debug kernel cannot be configured: $dir/config.log"
   while read -r line; do
     grep -qx -- "$line" "$dir/src/.config" || lab_die "the kernel's configuration dropped $line"
   done < <(grep -h '^CONFIG.*=' kernel/lab/base.config kernel/lab/debug.config)

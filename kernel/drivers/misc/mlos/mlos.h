@@ -34,9 +34,11 @@
 #define MLOS_MAX_MODELS 4096
 #define MLOS_MAX_TENSORS 65536
 #define MLOS_MAX_INFERENCES 4096
+#define MLOS_MAX_SLOTS 4096
 #define MLOS_MAX_TIDS 64
 #define MLOS_MAX_BATCH 256
 #define MLOS_MAX_GPUS 256
+#define MLOS_MAX_SIM_GPUS 16
 #define MLOS_MAX_NODES 1024
 #define MLOS_MAX_LIST 65536
 #define MLOS_TENSOR_MAX (1ULL << 40)
@@ -71,7 +73,9 @@ struct mlos_file {
 	struct mlos_idtable inferences;	 /* mlos_inference.node; guarded by mlos_sched.lock */
 	struct mlos_account *account;
 	wait_queue_head_t wait;		 /* a grant, or an end, of one of its inferences */
-	u32 unfetched;			 /* granted and not yet told; guarded by mlos_sched.lock */
+	/* Guarded by mlos_sched.lock. */
+	struct list_head told;		 /* mlos_inference.told: granted or thrown out, and nobody knows yet */
+	u32 awaited;			 /* inferences that are told, or will be */
 	struct list_head link;		 /* in mlos_files.list */
 };
 
@@ -123,7 +127,7 @@ long mlos_ioc_model_unregister(struct mlos_file *file, void *arg);
 struct mlos_body {
 	struct kref ref;
 	struct mutex lock; /* guards pages, resident, pins, lost, joined and the loading of pages */
-	struct page **pages;
+	struct xarray pages;	/* struct page by index; what is not resident takes no room */
 	u64 bytes;
 	unsigned long n_pages;
 	unsigned long resident;
@@ -206,8 +210,6 @@ struct mlos_tensor {
 
 int mlos_tensor_init(void);
 void mlos_tensor_exit(void); /* waits for prefetches */
-int mlos_tensor_fs_hold(void); /* for as long as an open file makes tensors */
-void mlos_tensor_fs_drop(void);
 struct mlos_tensor *mlos_tensor_get(struct mlos_file *file, u64 id);
 void mlos_tensor_put(struct mlos_tensor *tensor);
 void mlos_tensors_release(struct mlos_file *file);
@@ -222,7 +224,15 @@ long mlos_ioc_tensor_unpin(struct mlos_file *file, void *arg);
 long mlos_ioc_tensor_prefetch(struct mlos_file *file, void *arg);
 long mlos_ioc_numa_migrate(struct mlos_file *file, void *arg);
 
-/* --- scheduling: mlos_sched.c, mlos_gang.c ------------------------------------------------------------------------------- */
+/* --- descriptors of tensors: mlos_tensor_file.c ------------------------------------------------------------------------ */
+
+int mlos_tensor_fs_hold(void); /* for as long as an open file makes tensors */
+void mlos_tensor_fs_drop(void);
+/* Takes a reference of the tensor. What is open for reading only is not mapped for writing, nor made so by mprotect(). */
+struct file *mlos_tensor_file_new(struct mlos_tensor *tensor, bool readonly);
+bool mlos_tensor_file_is(const struct file *filp);
+
+/* --- scheduling: mlos_sched.c, mlos_inference.c, mlos_gang.c ------------------------------------------------------------------------------- */
 
 enum mlos_gang_mode { MLOS_GANG_PLAIN, MLOS_GANG_BOOSTED, MLOS_GANG_THROTTLED };
 
@@ -257,7 +267,9 @@ struct mlos_inference {
 	struct mlos_prediction prediction;
 	u32 priority, threads;
 	u64 deadline_ns, started_ns, granted_ns;
-	bool boost, fetched, reclaimed, expired;
+	struct list_head told;	   /* in file->told */
+	bool awaited;		   /* its owner has to be told what became of it */
+	bool boost, reclaimed, expired;
 };
 
 struct mlos_sched {
@@ -281,14 +293,29 @@ __poll_t mlos_sched_poll(struct mlos_file *file, struct file *filp, poll_table *
 int mlos_sched_mmap_status(struct vm_area_struct *vma);
 void mlos_status_set_resident(u64 bytes);
 u64 mlos_new_id(void);
+static inline bool mlos_inference_granted(const struct mlos_inference *i)
+{
+	return i->granted_ns && !i->reclaimed;
+}
+/* These want mlos_sched.lock held. */
+/* Takes over `i` when it returns 0. The id is valid afterwards, granted_ns says whether it runs. -ETIME, -EAGAIN. */
+int mlos_sched_submit(struct mlos_inference *i, u64 *predicted_wait_ns);
+void mlos_sched_dispatch(void); /* grants what can start */
+void mlos_sched_publish(void); /* to the status page */
+void mlos_sched_fetched(struct mlos_inference *i); /* its owner knows what became of it */
+/* Counts the run of one that is granted. */
+void mlos_sched_finish(struct mlos_inference *i, u64 now_ns, bool failed, u64 *duration_ns, u32 *met);
+void mlos_sched_forget(struct mlos_inference *i); /* gives back what it holds, and frees it */
+/* mlos_inference.c */
 bool mlos_inference_exists(struct mlos_file *file, u64 id);
 long mlos_ioc_inference_start(struct mlos_file *file, void *arg);
 long mlos_ioc_inference_wait(struct mlos_file *file, void *arg);
 long mlos_ioc_inference_done(struct mlos_file *file, void *arg);
 long mlos_ioc_inference_batch(struct mlos_file *file, void *arg);
-/* mlos_predict.c; the first two want mlos_sched.lock held. */
-u64 mlos_predict_wait(u32 priority, u64 deadline_ns, u64 now_ns);
-void mlos_predict_at_start(struct mlos_inference *inference, u64 now_ns);
+/* mlos_predict.c; the first three want mlos_sched.lock held. */
+u64 mlos_predict_wait(u32 priority, u64 deadline_ns, u64 now_ns); /* of one that came now */
+u64 mlos_predict_work(const struct mlos_inference *inference); /* time of its threads together */
+void mlos_predict_at_start(struct mlos_inference *inference, u64 starts_ns);
 long mlos_ioc_deadline_predict(struct mlos_file *file, void *arg);
 long mlos_ioc_model_predict(struct mlos_file *file, void *arg);
 long mlos_ioc_model_latency_ext(struct mlos_file *file, void *arg);

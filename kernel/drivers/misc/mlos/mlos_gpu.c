@@ -5,8 +5,6 @@
 
 #include "mlos.h"
 
-#define MAX_SIM_GPUS 16
-
 struct mlos_sim_gpu {
 	struct mutex lock;
 	struct mlos_pool pool;
@@ -230,7 +228,7 @@ int mlos_gpu_init(void)
 	u32 n;
 	int ret;
 
-	n_sim_gpus = mlos_enable_gpu_manager ? min_t(u32, mlos_sim_gpus, MAX_SIM_GPUS) : 0;
+	n_sim_gpus = mlos_enable_gpu_manager ? mlos_sim_gpus : 0;
 	sim_gpus = kcalloc(n_sim_gpus ?: 1, sizeof(*sim_gpus), GFP_KERNEL);
 	if (!sim_gpus)
 		return -ENOMEM;

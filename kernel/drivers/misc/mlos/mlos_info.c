@@ -230,7 +230,7 @@ static void sched_stats(struct mlos_stats *a)
 	a->slots_free = mlos_sched.slots_free;
 	a->boosted_threads = mlos_sched.boosted_threads;
 	for (class = 0; class < MLOS_CLASSES; class++) {
-		a->queued_now[class] = mlos_sched.queue.count[class];
+		a->queued_now[class] = mlos_queue_count(&mlos_sched.queue, class);
 		a->granted_now[class] = mlos_sched.granted_count[class];
 	}
 	mutex_unlock(&mlos_sched.lock);

@@ -31,7 +31,7 @@ module_param_named(sim_gpu_mb, mlos_sim_gpu_mb, uint, 0444);
 MODULE_PARM_DESC(sim_gpu_mb, "memory of each simulated accelerator in MiB (default 256)");
 uint mlos_slots;
 module_param_named(slots, mlos_slots, uint, 0444);
-MODULE_PARM_DESC(slots, "CPU threads granted at a time; 0 = online CPUs less io_cpus (default 0)");
+MODULE_PARM_DESC(slots, "CPU threads granted at a time, at most 4096; 0 = online CPUs less io_cpus (default 0)");
 uint mlos_io_cpus = 1;
 module_param_named(io_cpus, mlos_io_cpus, uint, 0444);
 MODULE_PARM_DESC(io_cpus, "CPUs kept free of boosted threads (default 1)");
@@ -283,6 +283,7 @@ static int mlos_open(struct inode *inode, struct file *filp)
 		return -ENOMEM;
 	mutex_init(&file->lock);
 	init_waitqueue_head(&file->wait);
+	INIT_LIST_HEAD(&file->told);
 	file->account = mlos_account_new();
 	if (!file->account)
 		goto free_file;
@@ -377,10 +378,19 @@ static struct miscdevice mlos_device = {
 	.groups = mlos_sysfs_groups,
 };
 
+static bool __init at_most(const char *parameter, u32 value, u32 most)
+{
+	if (value > most)
+		pr_err("mlos_ml: %s=%u, at most %u\n", parameter, value, most);
+	return value <= most;
+}
+
 static int __init mlos_module_init(void)
 {
 	int ret;
 
+	if (!at_most("sim_gpus", mlos_sim_gpus, MLOS_MAX_SIM_GPUS) || !at_most("slots", mlos_slots, MLOS_MAX_SLOTS))
+		return -EINVAL;
 	mutex_init(&mlos_files.lock);
 	INIT_LIST_HEAD(&mlos_files.list);
 	ret = mlos_memory_init();

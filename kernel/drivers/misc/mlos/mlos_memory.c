@@ -8,6 +8,7 @@
 #include <linux/shmem_fs.h>
 #include <linux/topology.h>
 #include <linux/uaccess.h>
+#include <linux/xarray.h>
 
 #include "mlos.h"
 #include "mlos_trace.h"
@@ -36,12 +37,7 @@ struct mlos_body *mlos_body_new(u64 bytes, s32 node, bool strict, struct mlos_ac
 	if (!body)
 		return NULL;
 	body->n_pages = DIV_ROUND_UP(bytes, PAGE_SIZE);
-	/* A size that no machine has room for is the caller's mistake: nobody is warned or killed for it. */
-	body->pages = kvcalloc(body->n_pages, sizeof(*body->pages), GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
-	if (!body->pages) {
-		kfree(body);
-		return NULL;
-	}
+	xa_init_flags(&body->pages, XA_FLAGS_ACCOUNT);
 	kref_init(&body->ref);
 	mutex_init(&body->lock);
 	mlos_lru_node_init(&body->lru);
@@ -59,16 +55,15 @@ struct mlos_body *mlos_body_new(u64 bytes, s32 node, bool strict, struct mlos_ac
 static unsigned long free_pages_of(struct mlos_body *body)
 {
 	unsigned long i, freed = 0;
+	struct page *page;
 
-	for (i = 0; body->resident && i < body->n_pages; i++) {
-		if (!body->pages[i])
-			continue;
-		atomic64_dec(&node_of(body->pages[i])->pages);
-		put_page(body->pages[i]);
-		body->pages[i] = NULL;
-		body->resident--;
+	xa_for_each(&body->pages, i, page) {
+		atomic64_dec(&node_of(page)->pages);
+		put_page(page);
 		freed++;
 	}
+	xa_destroy(&body->pages);
+	body->resident = 0;
 	atomic64_sub(freed, &body->account->resident_pages);
 	return freed;
 }
@@ -99,7 +94,6 @@ static void body_release(struct kref *ref)
 		fput(body->backing);
 	mlos_account_put(body->account);
 	mutex_destroy(&body->lock);
-	kvfree(body->pages);
 	kfree(body);
 }
 
@@ -307,10 +301,12 @@ static int fill(struct mlos_body *body, unsigned long index, struct page *to)
 	return 0;
 }
 
-/* Rather none than one for which the kernel kills processes. */
+/* Rather none than some for which the kernel kills processes. */
+#define RATHER_NONE (__GFP_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 static struct page *new_page(const struct mlos_body *body, s32 node, bool strict)
 {
-	gfp_t gfp = GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	gfp_t gfp = GFP_HIGHUSER | __GFP_ZERO | RATHER_NONE;
 	struct mem_cgroup *before = set_active_memcg(body->account->memcg);
 	struct page *page;
 
@@ -321,12 +317,28 @@ static struct page *new_page(const struct mlos_body *body, s32 node, bool strict
 	return page;
 }
 
-static struct page *page_for(const struct mlos_body *body, bool optional)
+/* Also what it takes to keep the page at its index, so that storing it there does not fail. */
+static struct page *new_page_at(struct mlos_body *body, unsigned long index)
 {
-	struct page *page = new_page(body, body->node, body->strict);
+	struct mem_cgroup *before = set_active_memcg(body->account->memcg);
+	int ret = xa_reserve(&body->pages, index, GFP_KERNEL | RATHER_NONE);
+	struct page *page;
+
+	set_active_memcg(before);
+	if (ret)
+		return NULL;
+	page = new_page(body, body->node, body->strict);
+	if (!page)
+		xa_release(&body->pages, index);
+	return page;
+}
+
+static struct page *page_for(struct mlos_body *body, unsigned long index, bool optional)
+{
+	struct page *page = new_page_at(body, index);
 
 	while (!page && !optional && evict_in_group(body->account->memcg))
-		page = new_page(body, body->node, body->strict);
+		page = new_page_at(body, index);
 	return page;
 }
 
@@ -336,23 +348,26 @@ struct page *mlos_body_page(struct mlos_body *body, unsigned long index, bool op
 	int ret;
 
 	lockdep_assert_held(&body->lock);
-	if (body->pages[index])
-		return body->pages[index];
+	page = xa_load(&body->pages, index);
+	if (page)
+		return page;
 	ret = charge(body, optional);
 	if (ret)
 		return ERR_PTR(ret);
-	page = page_for(body, optional);
+	page = page_for(body, index, optional);
 	ret = page ? fill(body, index, page) : -ENOMEM;
 	if (ret) {
-		if (page)
+		if (page) {
+			xa_release(&body->pages, index);
 			__free_page(page);
+		}
 		take_back_charge(body);
 		return ERR_PTR(ret);
 	}
 	atomic64_inc(&node_of(page)->pages);
 	atomic64_inc(&node_of(page)->allocations);
 	atomic64_inc(&body->account->resident_pages);
-	body->pages[index] = page;
+	xa_store(&body->pages, index, page, 0);
 	body->resident++;
 	return page;
 }
@@ -361,6 +376,9 @@ int mlos_body_populate(struct mlos_body *body, bool optional)
 {
 	unsigned long i;
 
+	/* The caller's mistake, for which others would run out of memory first. */
+	if (body->n_pages > totalram_pages())
+		return -ENOMEM;
 	for (i = 0; body->resident < body->n_pages && i < body->n_pages; i++) {
 		struct page *page = mlos_body_page(body, i, optional);
 
@@ -385,10 +403,11 @@ void mlos_memory_count_touch(const struct mlos_body *body, struct page *page)
 static u64 content_hash(struct mlos_body *body)
 {
 	u64 hash = 0x9e3779b97f4a7c15ULL ^ body->bytes;
+	struct page *page;
 	unsigned long i, w;
 
-	for (i = 0; i < body->n_pages; i++) {
-		const u64 *words = kmap_local_page(body->pages[i]);
+	xa_for_each(&body->pages, i, page) {
+		const u64 *words = kmap_local_page(page);
 
 		for (w = 0; w < PAGE_SIZE / sizeof(u64); w++) {
 			hash = (hash ^ words[w]) * 0xff51afd7ed558ccdULL;
@@ -402,16 +421,19 @@ static u64 content_hash(struct mlos_body *body)
 
 static bool equal(struct mlos_body *a, struct mlos_body *b)
 {
+	struct page *page;
 	unsigned long i;
 	int differs = 0;
 
-	for (i = 0; i < a->n_pages && !differs; i++) {
-		void *pa = kmap_local_page(a->pages[i]);
-		void *pb = kmap_local_page(b->pages[i]);
+	xa_for_each(&a->pages, i, page) {
+		void *pa = kmap_local_page(page);
+		void *pb = kmap_local_page(xa_load(&b->pages, i));
 
 		differs = memcmp(pa, pb, PAGE_SIZE);
 		kunmap_local(pb);
 		kunmap_local(pa);
+		if (differs)
+			break;
 		cond_resched();
 	}
 	return !differs;
@@ -490,14 +512,13 @@ void mlos_body_unshare(struct mlos_body *body)
 
 int mlos_body_migrate(struct mlos_body *body, int node, u64 *moved_bytes)
 {
+	struct page *old, *page;
 	unsigned long i;
 
 	lockdep_assert_held(&body->lock);
 	*moved_bytes = 0;
-	for (i = 0; i < body->n_pages; i++) {
-		struct page *old = body->pages[i], *page;
-
-		if (!old || page_to_nid(old) == node)
+	xa_for_each(&body->pages, i, old) {
+		if (page_to_nid(old) == node)
 			continue;
 		/* Somebody else refers to it: a transfer of data that began while it was mapped. */
 		if (page_count(old) != 1)
@@ -510,7 +531,7 @@ int mlos_body_migrate(struct mlos_body *body, int node, u64 *moved_bytes)
 		atomic64_inc(&node_of(old)->out);
 		atomic64_inc(&node_of(page)->pages);
 		atomic64_inc(&node_of(page)->in);
-		body->pages[i] = page;
+		xa_store(&body->pages, i, page, 0);
 		put_page(old);
 		*moved_bytes += PAGE_SIZE;
 		cond_resched();

@@ -14,30 +14,31 @@ static u64 expected_ns(const struct mlos_model *model)
  * What is granted has still to end, what is queued in front has to run, and `slots` run at a time: the sum over the slots. An
  * inference whose model has no history counts nothing, so the figure is a lower bound until every model has run once.
  */
-u64 mlos_predict_wait(u32 priority, u64 deadline_ns, u64 now_ns)
+static u64 wait_behind(const struct mlos_ahead *ahead, u64 now_ns)
 {
+	u64 work_ns = ahead->work_ns;
 	struct mlos_inference *i;
-	u64 work_ns = 0;
-	u32 class, n;
 
-	if (mlos_sched.slots_free && !mlos_queue_position(&mlos_sched.queue, priority, deadline_ns))
+	if (mlos_sched.slots_free && !ahead->count)
 		return 0;
 	list_for_each_entry(i, &mlos_sched.granted, link) {
 		u64 elapsed = now_ns - i->granted_ns;
 
 		work_ns += (mlos_latency_median_given(&i->model->latency, elapsed) - elapsed) * i->threads;
 	}
-	for (class = 0; class <= priority && class < MLOS_CLASSES; class++) {
-		for (n = 0; n < mlos_sched.queue.count[class]; n++) {
-			struct mlos_qnode *q = mlos_sched.queue.heap[class][n];
-
-			if (class == priority && (q->deadline_ns ?: U64_MAX) > (deadline_ns ?: U64_MAX))
-				continue;
-			i = container_of(q, struct mlos_inference, qnode);
-			work_ns += expected_ns(i->model) * i->threads;
-		}
-	}
 	return div_u64(work_ns, mlos_sched.slots);
+}
+
+u64 mlos_predict_work(const struct mlos_inference *i)
+{
+	return min(expected_ns(i->model), MLOS_QUEUE_MAX_WORK_NS / MLOS_MAX_SLOTS) * i->threads;
+}
+
+u64 mlos_predict_wait(u32 priority, u64 deadline_ns, u64 now_ns)
+{
+	struct mlos_ahead ahead = mlos_queue_ahead(&mlos_sched.queue, priority, deadline_ns);
+
+	return wait_behind(&ahead, now_ns);
 }
 
 static u32 miss_pct(const struct mlos_model *model, u64 starts_ns, u64 elapsed_ns, u64 deadline_ns)
@@ -49,13 +50,10 @@ static u32 miss_pct(const struct mlos_model *model, u64 starts_ns, u64 elapsed_n
 	return mlos_latency_above_pct_given(&model->latency, deadline_ns - starts_ns, elapsed_ns);
 }
 
-void mlos_predict_at_start(struct mlos_inference *i, u64 now_ns)
+void mlos_predict_at_start(struct mlos_inference *i, u64 starts_ns)
 {
-	u64 starts_ns;
-
 	if (!i->deadline_ns || !i->model->latency.samples)
 		return;
-	starts_ns = now_ns + mlos_predict_wait(i->priority, i->deadline_ns, now_ns);
 	i->prediction.completion_ns = starts_ns + expected_ns(i->model);
 	i->prediction.miss_pct = miss_pct(i->model, starts_ns, 0, i->deadline_ns);
 }
@@ -63,6 +61,7 @@ void mlos_predict_at_start(struct mlos_inference *i, u64 now_ns)
 static long predict_inference(const struct mlos_inference *i, struct mlos_deadline_predict *a)
 {
 	u64 now_ns = ktime_get_ns(), starts_ns, elapsed_ns = 0;
+	struct mlos_ahead ahead;
 
 	if (!i->model->latency.samples)
 		return -ENODATA;
@@ -71,7 +70,8 @@ static long predict_inference(const struct mlos_inference *i, struct mlos_deadli
 		elapsed_ns = now_ns - i->granted_ns;
 		a->predicted_completion_ns = starts_ns + mlos_latency_median_given(&i->model->latency, elapsed_ns);
 	} else {
-		starts_ns = now_ns + mlos_predict_wait(i->priority, i->deadline_ns, now_ns);
+		ahead = mlos_queue_ahead_of(&mlos_sched.queue, &i->qnode);
+		starts_ns = now_ns + wait_behind(&ahead, now_ns);
 		a->predicted_completion_ns = starts_ns + expected_ns(i->model);
 	}
 	a->miss_probability_pct = miss_pct(i->model, starts_ns, elapsed_ns, i->deadline_ns);
@@ -102,6 +102,7 @@ long mlos_ioc_model_predict(struct mlos_file *file, void *arg)
 {
 	struct mlos_model_predict *a = arg;
 	struct mlos_model *model;
+	struct mlos_ahead ahead;
 	u64 now_ns, starts_ns;
 
 	if (a->flags || a->priority >= MLOS_CLASSES || !a->threads || a->threads > mlos_sched.slots)
@@ -116,8 +117,9 @@ long mlos_ioc_model_predict(struct mlos_file *file, void *arg)
 	a->max_ns = model->latency.max_ns;
 	a->p99_ns = mlos_latency_quantile(&model->latency, 990);
 	a->samples = model->latency.samples;
-	a->queue_position = mlos_queue_position(&mlos_sched.queue, a->priority, a->deadline_ns);
-	a->predicted_wait_ns = mlos_predict_wait(a->priority, a->deadline_ns, now_ns);
+	ahead = mlos_queue_ahead(&mlos_sched.queue, a->priority, a->deadline_ns);
+	a->queue_position = ahead.count;
+	a->predicted_wait_ns = wait_behind(&ahead, now_ns);
 	starts_ns = now_ns + a->predicted_wait_ns;
 	a->predicted_completion_ns = starts_ns + expected_ns(model);
 	a->miss_probability_pct = miss_pct(model, starts_ns, 0, a->deadline_ns);

@@ -99,6 +99,8 @@ struct mlos_model_unregister {
  * MLOS_IOC_TENSOR_ALLOC. The descriptor can be mapped (MAP_SHARED or MAP_PRIVATE, within the size rounded up to pages;
  * a READONLY tensor not writable; never executable), passed to other processes, and fstat() tells the size, which no ftruncate()
  * changes; fstatfs() tells MLOS_TENSOR_FS_MAGIC. read/write are not supported.
+ * Memory is taken page by page, when a page is touched or loaded: a tensor may be larger than the machine's memory, though not be loaded
+ * as a whole then (ENOMEM).
  * Without BACKED and DISCARDABLE the content is never dropped. BACKED without READONLY: a tensor that was mapped writable
  * is no longer dropped, nor is one that shares pages with a tensor of another file: the files may have changed. Pages are charged to
  * the control group of the process that opened the device. ENOMEM: over the limit, the module's or the control group's, after evicting
@@ -262,7 +264,7 @@ struct mlos_inference_start {
 struct mlos_inference_wait {
 	__u32 size;
 	__u32 flags;			/* [in] 0 */
-	__u64 inference_id;		/* [in] 0 = whichever of this file is granted next */
+	__u64 inference_id;		/* [in] 0 = what was granted or expired first of this file and is not told yet */
 	__u64 timeout_ns;		/* [in] absolute; 0 = none; in the past = look and return */
 	__u64 granted_id;		/* [out] */
 	__u64 queued_ns;		/* [out] how long it was queued */

@@ -98,15 +98,43 @@ TEST(Latency, SquareRootIsExact) {
 
 struct Model {
   u32 klass;
-  u64 deadline, sequence, enqueued;
+  u64 deadline, sequence, enqueued, work;
+
+  auto Key() const { return std::make_tuple(klass, deadline ? deadline : ~0ULL, sequence); }
 };
+using Models = std::map<const mlos_qnode*, Model>;
+
+// Work and number.
+using Ahead = std::pair<u64, u32>;
+Ahead Told(const mlos_ahead& ahead) { return {ahead.work_ns, ahead.count}; }
+
+Ahead AheadOf(const Models& models, const Model& of) {
+  Ahead ahead{0, 0};
+  for (const auto& [node, m] : models) {
+    if (m.Key() >= of.Key()) continue;
+    ahead.first += m.work;
+    ++ahead.second;
+  }
+  return ahead;
+}
+
+// How many nodes; -1 when sums, order or balance are wrong anywhere.
+int64_t SizeOf(const mlos_qnode* tree) {
+  if (!tree) return 0;
+  const int64_t before = SizeOf(tree->before), after = SizeOf(tree->after);
+  const auto work = [](const mlos_qnode* n) { return n ? n->sum.work_ns : 0; };
+  if (before < 0 || after < 0 || tree->sum.count != before + after + 1) return -1;
+  if (tree->sum.work_ns != work(tree->before) + work(tree->after) + tree->work_ns) return -1;
+  if (before + 1 > 3 * (after + 1) || after + 1 > 3 * (before + 1)) return -1;
+  return before + after + 1;
+}
 
 TEST(Queue, AgreesWithANaiveModel) {
   std::mt19937_64 random(11);
   mlos_queue q;
-  ASSERT_EQ(mlos_queue_init(&q, 64), 0);
+  mlos_queue_init(&q, 64);
   std::vector<mlos_qnode> nodes(300);
-  std::map<mlos_qnode*, Model> model;
+  Models model;
   u64 now = 1000, sequence = 0;
   for (int step = 0; step < 40000; ++step) {
     now += random() % 50;
@@ -114,7 +142,8 @@ TEST(Queue, AgreesWithANaiveModel) {
     if (random() % 2 == 0) {
       const u32 klass = random() % 5;
       const u64 deadline = random() % 3 == 0 ? 0 : now + random() % 10000;
-      const int ret = mlos_queue_push(&q, node, klass, deadline, now);
+      const u64 work = random() % 50 == 0 ? ~0ULL : random() % 1000;
+      const int ret = mlos_queue_push(&q, node, klass, deadline, work, now);
       const size_t same = std::count_if(model.begin(), model.end(), [&](auto& m) { return m.second.klass == klass; });
       if (klass >= 4 || model.count(node)) {
         ASSERT_EQ(ret, -EINVAL);
@@ -122,29 +151,62 @@ TEST(Queue, AgreesWithANaiveModel) {
         ASSERT_EQ(ret, -EAGAIN);
       } else {
         ASSERT_EQ(ret, 0);
-        model[node] = {klass, deadline, sequence++, now};
+        model[node] = {klass, deadline, sequence++, now, std::min<u64>(work, MLOS_QUEUE_MAX_WORK_NS)};
       }
     } else if (random() % 2 == 0 && model.count(node)) {
       mlos_queue_remove(&q, node);
       model.erase(node);
     } else {
       mlos_qnode* got = mlos_queue_peek(&q, now, 0);
-      const auto best = std::min_element(model.begin(), model.end(), [](auto& a, auto& b) {
-        const auto key = [](const Model& m) {
-          return std::make_tuple(m.klass, m.deadline ? m.deadline : ~0ULL, m.sequence);
-        };
-        return key(a.second) < key(b.second);
-      });
+      const auto best = std::min_element(model.begin(), model.end(),
+                                         [](auto& a, auto& b) { return a.second.Key() < b.second.Key(); });
       ASSERT_EQ(got, best == model.end() ? nullptr : best->first);
+      const u32 klass = random() % 5;
+      const u64 deadline = random() % 3 == 0 ? 0 : now + random() % 10000;
+      ASSERT_EQ(Told(mlos_queue_ahead(&q, klass, deadline)), AheadOf(model, {klass, deadline, ~0ULL, 0, 0}));
+      if (model.count(node)) {
+        ASSERT_EQ(Told(mlos_queue_ahead_of(&q, node)), AheadOf(model, model.at(node)));
+      }
       if (got && random() % 2) {
         mlos_queue_remove(&q, got);
         model.erase(got);
       }
     }
-    ASSERT_EQ(mlos_queue_length(&q), model.size());
+    int64_t size = 0;
+    for (const mlos_qnode* root : q.root) {
+      ASSERT_GE(SizeOf(root), 0);
+      size += SizeOf(root);
+    }
+    ASSERT_EQ(size, static_cast<int64_t>(model.size()));
   }
-  for (auto& [node, m] : model) mlos_queue_remove(&q, node);
-  mlos_queue_destroy(&q);
+}
+
+int DepthOf(const mlos_qnode* tree) { return tree ? 1 + std::max(DepthOf(tree->before), DepthOf(tree->after)) : 0; }
+
+// Paths are kept in arrays of 40: whatever order nodes come and go in, none is longer.
+TEST(Queue, StaysFlat) {
+  std::vector<mlos_qnode> nodes(MLOS_QUEUE_MAX_CAPACITY);
+  for (const int order : {0, 1, 2, 3}) {
+    std::mt19937_64 random(17);
+    mlos_queue q;
+    mlos_queue_init(&q, ~0U);
+    u64 i = 0;
+    for (mlos_qnode& node : nodes) {
+      const u64 deadline = order == 0 ? ++i : order == 1 ? nodes.size() - i++ : order == 2 ? 0 : random() % 5000;
+      ASSERT_EQ(mlos_queue_push(&q, &node, 1, deadline, 1, 0), 0);
+    }
+    mlos_qnode more{};
+    ASSERT_EQ(mlos_queue_push(&q, &more, 1, 0, 1, 0), -EAGAIN);
+    ASSERT_EQ(SizeOf(q.root[1]), static_cast<int64_t>(nodes.size()));
+    EXPECT_LT(DepthOf(q.root[1]), 40);
+    // All but those on one side, which is what puts a tree out of balance.
+    for (size_t n = 0; n < nodes.size(); ++n) {
+      if (n % 64) mlos_queue_remove(&q, &nodes[order == 3 ? nodes.size() - 1 - n : n]);
+    }
+    ASSERT_EQ(SizeOf(q.root[1]), static_cast<int64_t>(nodes.size() / 64));
+    while (mlos_qnode* node = mlos_queue_first(&q, 1)) mlos_queue_remove(&q, node);
+    ASSERT_EQ(q.root[1], nullptr);
+  }
 }
 
 // Whatever keeps coming above it, a node is the next one after three aging intervals at the latest, unless older ones wait.
@@ -152,9 +214,9 @@ TEST(Queue, NothingStarves) {
   std::mt19937_64 random(5);
   for (int round = 0; round < 50; ++round) {
     mlos_queue q;
-    ASSERT_EQ(mlos_queue_init(&q, 1024), 0);
+    mlos_queue_init(&q, 1024);
     mlos_qnode low{};
-    ASSERT_EQ(mlos_queue_push(&q, &low, 3, 0, 0), 0);
+    ASSERT_EQ(mlos_queue_push(&q, &low, 3, 0, 0, 0), 0);
     std::vector<std::unique_ptr<mlos_qnode>> others;
     const u64 aging = 100;
     u64 now = 0;
@@ -162,7 +224,7 @@ TEST(Queue, NothingStarves) {
     for (int step = 0; step < 100 && !started; ++step) {
       for (int i = 0; i < 3; ++i) {
         others.push_back(std::make_unique<mlos_qnode>());
-        ASSERT_EQ(mlos_queue_push(&q, others.back().get(), random() % 3, random() % 2 ? now + random() % 500 + 1 : 0, now), 0);
+        ASSERT_EQ(mlos_queue_push(&q, others.back().get(), random() % 3, random() % 2 ? now + random() % 500 + 1 : 0, 0, now), 0);
       }
       now += 10;
       mlos_qnode* next = mlos_queue_peek(&q, now, aging);
@@ -171,26 +233,24 @@ TEST(Queue, NothingStarves) {
       mlos_queue_remove(&q, next);
     }
     EXPECT_TRUE(started);
-    while (mlos_qnode* node = mlos_queue_peek(&q, now, aging)) mlos_queue_remove(&q, node);
-    mlos_queue_destroy(&q);
   }
 }
 
-TEST(Queue, PositionCountsWhatStartsBefore) {
+TEST(Queue, TellsWhatStartsBefore) {
   mlos_queue q;
-  ASSERT_EQ(mlos_queue_init(&q, 8), 0);
+  mlos_queue_init(&q, 8);
   mlos_qnode n[4]{};
-  mlos_queue_push(&q, &n[0], 1, 0, 0);
-  mlos_queue_push(&q, &n[1], 2, 50, 0);
-  mlos_queue_push(&q, &n[2], 2, 0, 0);
-  mlos_queue_push(&q, &n[3], 3, 1, 0);
-  EXPECT_EQ(mlos_queue_position(&q, 0, 0), 0u);
-  EXPECT_EQ(mlos_queue_position(&q, 2, 40), 1u);
-  EXPECT_EQ(mlos_queue_position(&q, 2, 60), 2u);
-  EXPECT_EQ(mlos_queue_position(&q, 2, 0), 3u);
-  EXPECT_EQ(mlos_queue_position(&q, 3, 0), 4u);
-  for (auto& node : n) mlos_queue_remove(&q, &node);
-  mlos_queue_destroy(&q);
+  mlos_queue_push(&q, &n[0], 1, 0, 1, 0);
+  mlos_queue_push(&q, &n[1], 2, 50, 10, 0);
+  mlos_queue_push(&q, &n[2], 2, 0, 100, 0);
+  mlos_queue_push(&q, &n[3], 3, 1, 1000, 0);
+  EXPECT_EQ(Told(mlos_queue_ahead(&q, 0, 0)), Ahead(0, 0));
+  EXPECT_EQ(Told(mlos_queue_ahead(&q, 2, 40)), Ahead(1, 1));
+  EXPECT_EQ(Told(mlos_queue_ahead(&q, 2, 50)), Ahead(11, 2));
+  EXPECT_EQ(Told(mlos_queue_ahead(&q, 2, 0)), Ahead(111, 3));
+  EXPECT_EQ(Told(mlos_queue_ahead(&q, 3, 0)), Ahead(1111, 4));
+  EXPECT_EQ(Told(mlos_queue_ahead_of(&q, &n[1])), Ahead(1, 1));
+  EXPECT_EQ(Told(mlos_queue_ahead_of(&q, &n[3])), Ahead(111, 3));
 }
 
 // --- pool ---

@@ -1,113 +1,206 @@
 // SPDX-License-Identifier: GPL-2.0
+/*
+ * Each class is a binary search tree whose nodes know how much is below them. It is kept in balance by weight, with the parameters
+ * (3, 2) that are proven right in Hirai and Yamamoto, "Balancing weight-balanced trees", J. Functional Programming 21 (2011).
+ */
 #include "queue.h"
 
-static bool before(const struct mlos_qnode *a, const struct mlos_qnode *b)
+#define HEAVY 3 /* a subtree may weigh so many times its sibling */
+#define SINGLE 2 /* one rotation does when the inner grandchild weighs less than so many times the outer one */
+
+/*
+ * A child weighs at most 3/4 of its parent, so a path has log(n + 1) / log(4/3) nodes at most: 39 for MLOS_QUEUE_MAX_CAPACITY, and one
+ * while something is out of balance.
+ */
+#define MAX_DEPTH 40
+
+static u64 order_of(u64 deadline_ns)
 {
-	u64 da = a->deadline_ns ? a->deadline_ns : U64_MAX;
-	u64 db = b->deadline_ns ? b->deadline_ns : U64_MAX;
+	return deadline_ns ? deadline_ns : U64_MAX;
+}
+
+static bool comes_before(const struct mlos_qnode *a, const struct mlos_qnode *b)
+{
+	u64 da = order_of(a->deadline_ns), db = order_of(b->deadline_ns);
 
 	return da != db ? da < db : a->sequence < b->sequence;
 }
 
-static void place(struct mlos_queue *q, u32 klass, u32 index, struct mlos_qnode *node)
+/* --- the tree ---------------------------------------------------------------------------------------------------------- */
+
+/* The places in which one finds the nodes on the way to another: a root, or a child of the one before. */
+struct descent {
+	struct mlos_qnode **place[MAX_DEPTH];
+	u32 depth;
+};
+
+static u64 weight(const struct mlos_qnode *tree)
 {
-	q->heap[klass][index] = node;
-	node->heap_index = index + 1;
+	return tree ? tree->sum.count + 1ULL : 1;
 }
 
-static void sift_up(struct mlos_queue *q, u32 klass, u32 index, struct mlos_qnode *node)
+static void add(struct mlos_ahead *to, const struct mlos_qnode *tree)
 {
-	while (index > 0) {
-		u32 parent = (index - 1) / 2;
+	if (!tree)
+		return;
+	to->count += tree->sum.count;
+	to->work_ns += tree->sum.work_ns;
+}
 
-		if (!before(node, q->heap[klass][parent]))
-			break;
-		place(q, klass, index, q->heap[klass][parent]);
-		index = parent;
+static void sum_up(struct mlos_qnode *node)
+{
+	node->sum = (struct mlos_ahead){ .count = 1, .work_ns = node->work_ns };
+	add(&node->sum, node->before);
+	add(&node->sum, node->after);
+}
+
+static void lift_after(struct mlos_qnode **place)
+{
+	struct mlos_qnode *down = *place, *up = down->after;
+
+	down->after = up->before;
+	up->before = down;
+	*place = up;
+	sum_up(down);
+	sum_up(up);
+}
+
+static void lift_before(struct mlos_qnode **place)
+{
+	struct mlos_qnode *down = *place, *up = down->before;
+
+	down->before = up->after;
+	up->after = down;
+	*place = up;
+	sum_up(down);
+	sum_up(up);
+}
+
+static void balance(struct mlos_qnode **place)
+{
+	struct mlos_qnode *node = *place;
+
+	if (weight(node->after) > HEAVY * weight(node->before)) {
+		if (weight(node->after->before) >= SINGLE * weight(node->after->after))
+			lift_before(&node->after);
+		lift_after(place);
+	} else if (weight(node->before) > HEAVY * weight(node->after)) {
+		if (weight(node->before->after) >= SINGLE * weight(node->before->before))
+			lift_after(&node->before);
+		lift_before(place);
+	} else {
+		sum_up(node);
 	}
-	place(q, klass, index, node);
 }
 
-static void sift_down(struct mlos_queue *q, u32 klass, u32 index, struct mlos_qnode *node)
+static void balance_all(struct descent *way)
 {
-	u32 count = q->count[klass];
-
-	for (;;) {
-		u32 child = 2 * index + 1;
-
-		if (child >= count)
-			break;
-		if (child + 1 < count && before(q->heap[klass][child + 1], q->heap[klass][child]))
-			child++;
-		if (!before(q->heap[klass][child], node))
-			break;
-		place(q, klass, index, q->heap[klass][child]);
-		index = child;
-	}
-	place(q, klass, index, node);
+	while (way->depth)
+		balance(way->place[--way->depth]);
 }
 
-int mlos_queue_init(struct mlos_queue *q, u32 capacity)
+static struct mlos_qnode **step(struct descent *way, struct mlos_qnode **place, const struct mlos_qnode *to)
+{
+	way->place[way->depth++] = place;
+	return comes_before(to, *place) ? &(*place)->before : &(*place)->after;
+}
+
+static void insert(struct mlos_qnode **root, struct mlos_qnode *node)
+{
+	struct descent way = { .depth = 0 };
+	struct mlos_qnode **place = root;
+
+	while (*place)
+		place = step(&way, place, node);
+	node->before = NULL;
+	node->after = NULL;
+	sum_up(node);
+	*place = node;
+	balance_all(&way);
+}
+
+/* Takes the first node of the tree at `place` out. The path leads to the place from which it is gone. */
+static struct mlos_qnode *take_first(struct descent *way, struct mlos_qnode **place)
+{
+	struct mlos_qnode *first;
+
+	while ((*place)->before) {
+		way->place[way->depth++] = place;
+		place = &(*place)->before;
+	}
+	first = *place;
+	*place = first->after;
+	return first;
+}
+
+static void erase(struct mlos_qnode **root, struct mlos_qnode *node)
+{
+	struct descent way = { .depth = 0 };
+	struct mlos_qnode **place = root, *heir;
+	u32 own;
+
+	while (*place != node)
+		place = step(&way, place, node);
+	if (!node->before || !node->after) {
+		*place = node->before ? node->before : node->after;
+	} else {
+		own = way.depth;
+		way.place[way.depth++] = place;
+		heir = take_first(&way, &node->after);
+		heir->before = node->before;
+		heir->after = node->after;
+		*place = heir;
+		/* What was found in the node is found in its heir now. */
+		if (way.depth > own + 1)
+			way.place[own + 1] = &heir->after;
+	}
+	balance_all(&way);
+}
+
+/* --- the queue --------------------------------------------------------------------------------------------------------- */
+
+void mlos_queue_init(struct mlos_queue *q, u32 capacity)
 {
 	u32 klass;
 
 	memset(q, 0, sizeof(*q));
-	q->capacity = capacity;
-	for (klass = 0; klass < MLOS_CLASSES; klass++) {
+	q->capacity = min_t(u32, capacity, MLOS_QUEUE_MAX_CAPACITY);
+	for (klass = 0; klass < MLOS_CLASSES; klass++)
 		INIT_LIST_HEAD(&q->arrivals[klass]);
-		q->heap[klass] = mlos_zalloc(capacity, sizeof(*q->heap[klass]));
-		if (!q->heap[klass]) {
-			mlos_queue_destroy(q);
-			return -ENOMEM;
-		}
-	}
-	return 0;
 }
 
-void mlos_queue_destroy(struct mlos_queue *q)
-{
-	u32 klass;
-
-	for (klass = 0; klass < MLOS_CLASSES; klass++) {
-		WARN_ON_ONCE(q->count[klass]);
-		mlos_free(q->heap[klass]);
-		q->heap[klass] = NULL;
-	}
-}
-
-int mlos_queue_push(struct mlos_queue *q, struct mlos_qnode *node, u32 klass, u64 deadline_ns, u64 now_ns)
+int mlos_queue_push(struct mlos_queue *q, struct mlos_qnode *node, u32 klass, u64 deadline_ns, u64 work_ns, u64 now_ns)
 {
 	if (klass >= MLOS_CLASSES || mlos_queued(node))
 		return -EINVAL;
-	if (q->count[klass] >= q->capacity)
+	if (mlos_queue_count(q, klass) >= q->capacity)
 		return -EAGAIN;
 	node->klass = klass;
 	node->deadline_ns = deadline_ns;
+	node->work_ns = min_t(u64, work_ns, MLOS_QUEUE_MAX_WORK_NS);
 	node->enqueued_ns = now_ns;
 	node->sequence = q->next_sequence++;
 	list_add_tail(&node->arrival, &q->arrivals[klass]);
-	sift_up(q, klass, q->count[klass]++, node);
+	insert(&q->root[klass], node);
 	return 0;
 }
 
 void mlos_queue_remove(struct mlos_queue *q, struct mlos_qnode *node)
 {
-	u32 klass = node->klass;
-	u32 index = node->heap_index - 1;
-	struct mlos_qnode *last;
-
 	if (WARN_ON_ONCE(!mlos_queued(node)))
 		return;
 	list_del_init(&node->arrival);
-	node->heap_index = 0;
-	last = q->heap[klass][--q->count[klass]];
-	q->heap[klass][q->count[klass]] = NULL;
-	if (last == node)
-		return;
-	if (index > 0 && before(last, q->heap[klass][(index - 1) / 2]))
-		sift_up(q, klass, index, last);
-	else
-		sift_down(q, klass, index, last);
+	erase(&q->root[node->klass], node);
+	node->sum.count = 0;
+}
+
+struct mlos_qnode *mlos_queue_first(const struct mlos_queue *q, u32 klass)
+{
+	struct mlos_qnode *node = q->root[klass];
+
+	while (node && node->before)
+		node = node->before;
+	return node;
 }
 
 static u32 aged_class(const struct mlos_qnode *node, u64 now_ns, u64 aging_ns)
@@ -130,9 +223,9 @@ struct mlos_qnode *mlos_queue_peek(const struct mlos_queue *q, u64 now_ns, u64 a
 	for (klass = 0; klass < MLOS_CLASSES; klass++) {
 		struct mlos_qnode *offered[2];
 
-		if (!q->count[klass])
+		if (!q->root[klass])
 			continue;
-		offered[0] = q->heap[klass][0];
+		offered[0] = mlos_queue_first(q, klass);
 		offered[1] = list_first_entry(&q->arrivals[klass], struct mlos_qnode, arrival);
 		for (i = 0; i < 2; i++) {
 			u32 aged = aged_class(offered[i], now_ns, aging_ns);
@@ -148,28 +241,33 @@ struct mlos_qnode *mlos_queue_peek(const struct mlos_queue *q, u64 now_ns, u64 a
 	return best;
 }
 
-u32 mlos_queue_length(const struct mlos_queue *q)
-{
-	u32 klass, length = 0;
+/* --- what stands before -------------------------------------------------------------------------------------------------- */
 
-	for (klass = 0; klass < MLOS_CLASSES; klass++)
-		length += q->count[klass];
-	return length;
+struct mlos_ahead mlos_queue_ahead_of(const struct mlos_queue *q, const struct mlos_qnode *node)
+{
+	struct mlos_ahead ahead = { 0 };
+	const struct mlos_qnode *at;
+	u32 klass;
+
+	for (klass = 0; klass < node->klass && klass < MLOS_CLASSES; klass++)
+		add(&ahead, q->root[klass]);
+	at = node->klass < MLOS_CLASSES ? q->root[node->klass] : NULL;
+	while (at) {
+		if (!comes_before(at, node)) {
+			at = at->before;
+			continue;
+		}
+		add(&ahead, at->before);
+		ahead.count++;
+		ahead.work_ns += at->work_ns;
+		at = at->after;
+	}
+	return ahead;
 }
 
-u32 mlos_queue_position(const struct mlos_queue *q, u32 klass, u64 deadline_ns)
+struct mlos_ahead mlos_queue_ahead(const struct mlos_queue *q, u32 klass, u64 deadline_ns)
 {
-	u32 other, i, position = 0;
-	u64 deadline = deadline_ns ? deadline_ns : U64_MAX;
+	const struct mlos_qnode newcomer = { .klass = klass, .deadline_ns = deadline_ns, .sequence = q->next_sequence };
 
-	for (other = 0; other < klass && other < MLOS_CLASSES; other++)
-		position += q->count[other];
-	if (klass >= MLOS_CLASSES)
-		return position;
-	for (i = 0; i < q->count[klass]; i++) {
-		u64 theirs = q->heap[klass][i]->deadline_ns;
-
-		position += (theirs ? theirs : U64_MAX) <= deadline;
-	}
-	return position;
+	return mlos_queue_ahead_of(q, &newcomer);
 }

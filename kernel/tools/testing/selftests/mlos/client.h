@@ -92,6 +92,19 @@ static inline int tensor_op(int fd, unsigned long op, uint64_t id, struct mlos_t
 	return ioctl(fd, op, a);
 }
 
+static inline struct mlos_tensor_op state_of(int fd, uint64_t id)
+{
+	struct mlos_tensor_op a;
+
+	/* A prefetch of nothing new tells the state; wait, so that it is not about to change. */
+	memset(&a, 0, sizeof(a));
+	a.size = sizeof(a);
+	a.tensor_id = id;
+	a.flags = MLOS_PREFETCH_WAIT;
+	ioctl(fd, MLOS_IOC_TENSOR_PREFETCH, &a);
+	return a;
+}
+
 static inline int tensor_share(int fd, uint64_t id, uint32_t flags, struct mlos_tensor_share *a)
 {
 	*a = (struct mlos_tensor_share){ .size = sizeof(*a), .flags = flags, .tensor_id = id };

@@ -7,8 +7,8 @@
 
 static int nth_fd = -1;
 
-/* To the kernel's log: "0" nothing, "2" each fault with its stack. */
-static inline void log_faults(const char *verbosity)
+/* Nothing to the kernel's log. */
+static inline void be_quiet(void)
 {
 	static const char *const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
 	char path[128];
@@ -16,7 +16,7 @@ static inline void log_faults(const char *verbosity)
 
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose", kinds[i]);
-		write_file(path, verbosity);
+		write_file(path, "0");
 	}
 }
 
@@ -26,7 +26,7 @@ static inline bool can_inject(void)
 	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (nth_fd < 0 || access("/sys/kernel/debug/failslab", F_OK))
 		return false;
-	log_faults("0");
+	be_quiet();
 	/* By default only allocations that may not sleep fail. */
 	write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
 	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
@@ -53,6 +53,17 @@ static inline bool fault_was_hit(void)
 	while (pwrite(nth_fd, "0", 1, 0) != 1)
 		;
 	return hit;
+}
+
+/* How many more allocations would not fail; none is to fail afterwards. */
+static inline unsigned int faults_left(void)
+{
+	char text[16] = "";
+	unsigned int left = pread(nth_fd, text, sizeof(text) - 1, 0) > 0 ? strtoul(text, NULL, 10) : 0;
+
+	while (pwrite(nth_fd, "0", 1, 0) != 1)
+		;
+	return left;
 }
 
 #define NO_INJECTION "the kernel was built without fault injection"

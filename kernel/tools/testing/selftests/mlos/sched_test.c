@@ -143,6 +143,40 @@ static void poll_tells_of_grants(void)
 	close(fd);
 }
 
+/* Bug: what was late behind others was told so only when it came to stand first, and was looked for without pause until then. */
+static void waiting_for_any_tells_in_order_of_grants(void)
+{
+	int fd = dev(), i;
+	uint64_t m = model(fd, "m"), held, ids[3];
+	struct mlos_inference_start s;
+	struct mlos_inference_wait w;
+
+	EXPECT(version(fd).slots >= 2);
+	EXPECT_ERRNO(await(fd, 0, now_ns() + 1000 * MS, &w), ENOENT);
+	EXPECT_EQ(hold_slots(fd, m, 0, &held), 0);
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(start(fd, m, i == 1 ? MLOS_PRIO_HIGH : MLOS_PRIO_NORMAL, 1, i == 2 ? now_ns() + 50 * MS : 0, &s), 0);
+		ids[i] = s.inference_id;
+	}
+	EXPECT_ERRNO(await(fd, 0, now_ns() + MS, &w), ETIME);
+	/* The one with a deadline comes too late. */
+	EXPECT_EQ(await(fd, 0, now_ns() + 5000 * MS, &w), 0);
+	EXPECT_EQ(w.granted_id, ids[2]);
+	EXPECT_EQ(w.state, MLOS_INFERENCE_EXPIRED);
+	EXPECT_EQ(finish(fd, held), 0);
+	EXPECT_EQ(await(fd, 0, now_ns() + 5000 * MS, &w), 0);
+	EXPECT_EQ(w.granted_id, ids[1]);
+	EXPECT_EQ(await(fd, 0, now_ns() + 5000 * MS, &w), 0);
+	EXPECT_EQ(w.granted_id, ids[0]);
+	EXPECT_EQ(w.state, MLOS_INFERENCE_GRANTED);
+	/* What runs is told already. */
+	EXPECT_ERRNO(await(fd, 0, now_ns() + 1000 * MS, &w), ENOENT);
+	EXPECT_EQ(await(fd, ids[0], now_ns() + 1000 * MS, &w), 0);
+	EXPECT_EQ(finish(fd, ids[0]), 0);
+	EXPECT_EQ(finish(fd, ids[1]), 0);
+	close(fd);
+}
+
 static void nowait_does_not_queue(void)
 {
 	int fd = dev();
@@ -452,6 +486,51 @@ static void waiting_and_lateness_are_predicted(void)
 	close(fd);
 }
 
+/* Time from now to the predicted end. */
+static uint64_t predicted_ns(int fd, uint64_t id)
+{
+	struct mlos_deadline_predict d = { .size = sizeof(d), .inference_id = id };
+	uint64_t now = now_ns();
+
+	return ioctl(fd, MLOS_IOC_DEADLINE_PREDICT, &d) || d.predicted_completion_ns < now ? 0 : d.predicted_completion_ns - now;
+}
+
+/* Latencies are kept in steps of an eighth. */
+static bool about(uint64_t ns, uint64_t wanted_ns)
+{
+	return ns > wanted_ns * 9 / 10 && ns < wanted_ns * 12 / 10;
+}
+
+/* Bug: what waits counted itself as standing before itself. */
+static void predictions_count_what_stands_before(void)
+{
+	int fd = dev();
+	uint64_t m = model(fd, "m"), held, normal;
+	uint32_t slots = version(fd).slots;
+	struct mlos_inference_start s;
+
+	/* Of this one nothing is known, so it counts nothing. */
+	EXPECT_EQ(hold_slots(fd, model(fd, "unknown"), 0, &held), 0);
+	record(fd, m, 1000 * MS, 32);
+	EXPECT_EQ(start(fd, m, MLOS_PRIO_NORMAL, slots, now_ns() + 60000 * MS, &s), 0);
+	EXPECT_EQ(s.predicted_wait_ns, 0);
+	normal = s.inference_id;
+	EXPECT(about(predicted_ns(fd, normal), 1000 * MS));
+	EXPECT_EQ(start(fd, m, MLOS_PRIO_NORMAL, slots, now_ns() + 50000 * MS, &s), 0);
+	EXPECT_EQ(s.predicted_wait_ns, 0);
+	EXPECT(about(predicted_ns(fd, normal), 2000 * MS));
+	EXPECT_EQ(start(fd, m, MLOS_PRIO_NORMAL, slots, now_ns() + 70000 * MS, &s), 0);
+	EXPECT(about(s.predicted_wait_ns, 2000 * MS));
+	EXPECT(about(predicted_ns(fd, normal), 2000 * MS));
+	EXPECT_EQ(start(fd, m, MLOS_PRIO_HIGH, slots, 0, &s), 0);
+	EXPECT_EQ(s.predicted_wait_ns, 0);
+	EXPECT(about(predicted_ns(fd, normal), 3000 * MS));
+	EXPECT_EQ(start(fd, m, MLOS_PRIO_BATCH, slots, 0, &s), 0);
+	EXPECT(about(s.predicted_wait_ns, 4000 * MS));
+	EXPECT_EQ(finish(fd, s.inference_id), 0);
+	close(fd);
+}
+
 static void accuracy_of_predictions_is_counted(void)
 {
 	int fd = dev();
@@ -544,6 +623,7 @@ static const struct tap_test tests[] = {
 	{ "the lowest class starts in the end", the_lowest_class_starts_in_the_end },
 	{ "what is late in the queue expires", what_is_late_in_the_queue_expires },
 	{ "poll tells of grants", poll_tells_of_grants },
+	{ "waiting for any tells in the order of grants", waiting_for_any_tells_in_order_of_grants },
 	{ "NOWAIT does not queue", nowait_does_not_queue },
 	{ "a signal ends waiting", a_signal_ends_waiting },
 	{ "a boost lasts as long as the grant", a_boost_lasts_as_long_as_the_grant },
@@ -556,6 +636,7 @@ static const struct tap_test tests[] = {
 	{ "models in use stay registered", models_in_use_stay_registered },
 	{ "latencies are learnt", latencies_are_learnt },
 	{ "waiting and lateness are predicted", waiting_and_lateness_are_predicted },
+	{ "predictions count what stands before", predictions_count_what_stands_before },
 	{ "the accuracy of predictions is counted", accuracy_of_predictions_is_counted },
 	{ "plans are followed", plans_are_followed },
 	{ "death gives slots back", death_gives_slots_back },

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The man pages say what the code says: every operation, every parameter with its default, every verb; and groff has no complaint."""
+"""The man pages say what the code says: every operation, every parameter with its default, every verb; and groff has no complaint. The page
+of the kernel's documentation has its sections."""
 import pathlib
 import re
 import shutil
@@ -19,12 +20,26 @@ def page(name):
     return text(f"tools/mlos/man/{name}").replace("\\-", "-")
 
 
+def operations():
+    return set(re.findall(r"#define MLOS_IOC_(\w+) MLOS_IO\(", text("include/uapi/linux/mlos.h")))
+
+
+class Documentation(unittest.TestCase):
+    PAGE = "Documentation/mlos-ml.rst"
+
+    def test_sections_have_whole_titles_and_words(self):
+        sections = re.findall(r"^(\S[^\n]*)\n(={4,})\n(.*?)(?=^\S[^\n]*\n={4,}\n|\Z)", text(self.PAGE), re.S | re.M)
+        self.assertGreater(len(sections), 6)
+        for title, under, words in sections[1:]:  # the first is the page's own
+            self.assertGreaterEqual(len(under), len(title), title)
+            self.assertTrue(words.strip(), title)
+
+
 class ManPages(unittest.TestCase):
     def test_every_operation_is_named(self):
-        operations = set(re.findall(r"#define MLOS_IOC_(\w+) MLOS_IO\(", text("include/uapi/linux/mlos.h")))
-        self.assertGreater(len(operations), 20)
+        self.assertGreater(len(operations()), 20)
         named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)*\b", page("mlos_ml.4")))
-        self.assertEqual(operations - named, set())
+        self.assertEqual(operations() - named, set())
 
     def test_parameters_and_their_defaults_agree(self):
         main = text("drivers/misc/mlos/mlos_main.c")
