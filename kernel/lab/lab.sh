@@ -208,8 +208,11 @@ TEXT
 # lab_boot SERIES LOG [TEST...]: a machine of four CPUs and two memory nodes, in software. 0 when every test passed and the
 # kernel did not complain.
 lab_boot() {
-  local series=$1 log=$2 root=$LAB_OUT/$1/root image=$KERNELS/$1/vmlinux rc=0 test memory=1536 limit=600
+  local series=$1 log=$2 root=$LAB_OUT/$1/root image=$KERNELS/$1/vmlinux rc=0 test memory=1536 limit=600 threads=multi
   shift 2
+  # The emulator's threads may run an instruction of 6.12 that another has just patched and finished with: an oops in innocent code. One
+  # thread for all CPUs takes as long here, only its races are coarser; the other series have those.
+  if [ "$series" = 6.12 ]; then threads=single; fi
   # The kernel's own checks make everything several times slower and larger.
   if [ "$series" = debug ]; then memory=2048 limit=3000 image=$KERNELS/debug/src/arch/x86/boot/bzImage; fi
   rm -rf "$root"
@@ -227,7 +230,7 @@ lab_boot() {
   if [ -n "${LAB_CORE:-}" ]; then lab_add_core "$root"; fi
   (cd "$root" && find . | cpio -o -H newc --quiet) >"$LAB_OUT/$series/initrd"
   # Without five-level page tables: a KASAN kernel that is interrupted while it looks at its CPU takes good addresses for wild ones.
-  timeout $((limit + 300)) qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max,la57=off -smp 4 -m "$memory" -display none -nodefaults -no-reboot \
+  timeout $((limit + 300)) qemu-system-x86_64 -M q35 -accel "tcg,thread=$threads" -cpu max,la57=off -smp 4 -m "$memory" -display none -nodefaults -no-reboot \
     -serial stdio -device isa-debug-exit,iobase=0xf4,iosize=0x04 -device bochs-display \
     -kernel "$image" -initrd "$LAB_OUT/$series/initrd" \
     -append "console=ttyS0 panic=-1 oops=panic quiet numa=fake=2 kasan_multi_shot log_buf_len=8M" >"$log" 2>&1 </dev/null || rc=$?

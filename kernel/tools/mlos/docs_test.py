@@ -44,6 +44,7 @@ class ManPages(unittest.TestCase):
     def test_parameters_and_their_defaults_agree(self):
         main = text("drivers/misc/mlos/mlos_main.c")
         parameters = dict(re.findall(r'module_param_named\((\w+), \w+, \w+, (0\d+)\);', main))
+        parameters.update((name, "0644") for name in re.findall(r"^APPLIED_PARAM\((\w+), ", main, re.M))
         defaults = dict(re.findall(r'MODULE_PARM_DESC\((\w+), ".*default (\w+)', main))
         documented = {name: (default, "*" in rest)
                       for name, default, rest in re.findall(r'^\.BR (\w+) " \([^"]*?default (\w+)([^"]*)"$', page("mlos_ml.4"), re.M)}

@@ -168,6 +168,7 @@ extern struct mlos_memory mlos_memory;
 int mlos_memory_init(void);
 void mlos_memory_exit(void);
 unsigned long mlos_memory_limit_pages(void); /* 0 = none */
+void mlos_memory_apply_limit(void); /* it may be lower than before */
 struct mlos_body *mlos_body_new(u64 bytes, s32 node, bool strict, struct mlos_account *account);
 void mlos_body_put(struct mlos_body *body);
 /* The page at `index`, read or zeroed first when needed. body->lock held. `optional`: no eviction for it. */
@@ -289,6 +290,7 @@ extern struct mlos_sched mlos_sched;
 int mlos_sched_init(void);
 void mlos_sched_exit(void);
 void mlos_sched_release(struct mlos_file *file);
+void mlos_sched_apply_parameters(void); /* aging and time-out may have changed */
 __poll_t mlos_sched_poll(struct mlos_file *file, struct file *filp, poll_table *wait);
 int mlos_sched_mmap_status(struct vm_area_struct *vma);
 void mlos_status_set_resident(u64 bytes);

@@ -11,6 +11,32 @@
 
 #include "mlos.h"
 
+/* From the end of init to the beginning of exit: who writes a parameter finds everything there. Guarded by the parameters' own lock. */
+static bool running;
+
+/* A parameter of which a new value counts for what is there already. */
+#define APPLIED_PARAM(name, type, apply)                                                           \
+	static int set_##name(const char *value, const struct kernel_param *kp)                    \
+	{                                                                                          \
+		int ret = param_set_##type(value, kp);                                             \
+		if (!ret && running)                                                               \
+			apply();                                                                   \
+		return ret;                                                                        \
+	}                                                                                          \
+	static const struct kernel_param_ops ops_##name = {                                        \
+		.set = set_##name,                                                                 \
+		.get = param_get_##type,                                                           \
+	};                                                                                         \
+	module_param_cb(name, &ops_##name, &mlos_##name, 0644);                                    \
+	__MODULE_PARM_TYPE(name, #type)
+
+static void set_running(bool now)
+{
+	kernel_param_lock(THIS_MODULE);
+	running = now;
+	kernel_param_unlock(THIS_MODULE);
+}
+
 bool mlos_enable_tmm = true;
 module_param_named(enable_tmm, mlos_enable_tmm, bool, 0444);
 MODULE_PARM_DESC(enable_tmm, "tensor memory (default on)");
@@ -36,14 +62,14 @@ uint mlos_io_cpus = 1;
 module_param_named(io_cpus, mlos_io_cpus, uint, 0444);
 MODULE_PARM_DESC(io_cpus, "CPUs kept free of boosted threads (default 1)");
 uint mlos_slot_timeout_ms = 60000;
-module_param_named(slot_timeout_ms, mlos_slot_timeout_ms, uint, 0644);
+APPLIED_PARAM(slot_timeout_ms, uint, mlos_sched_apply_parameters);
 MODULE_PARM_DESC(slot_timeout_ms, "a grant held longer is taken back and its boost ended; 0 = never (default 60000)");
 uint mlos_aging_ms = 1000;
-module_param_named(aging_ms, mlos_aging_ms, uint, 0644);
+APPLIED_PARAM(aging_ms, uint, mlos_sched_apply_parameters);
 MODULE_PARM_DESC(aging_ms, "waiting that long counts one class higher; 0 = never (default 1000)");
 ulong mlos_memory_limit_mb;
-module_param_named(memory_limit_mb, mlos_memory_limit_mb, ulong, 0644);
-MODULE_PARM_DESC(memory_limit_mb, "most resident tensor memory in MiB; 0 = no limit (default 0)");
+APPLIED_PARAM(memory_limit_mb, ulong, mlos_memory_apply_limit);
+MODULE_PARM_DESC(memory_limit_mb, "most resident tensor memory in MiB, what is over it is evicted; 0 = no limit (default 0)");
 uint mlos_debug_level;
 module_param_named(debug_level, mlos_debug_level, uint, 0644);
 MODULE_PARM_DESC(debug_level, "to the kernel log: 1 operations that were refused, 2 also opens and closes, 3 also all operations (default 0)");
@@ -409,6 +435,7 @@ static int __init mlos_module_init(void)
 	ret = misc_register(&mlos_device);
 	if (ret)
 		goto tensor;
+	set_running(true);
 	pr_info("mlos_ml: ABI %u.%u, %u slots, %u accelerators\n", MLOS_ABI_MAJOR, MLOS_ABI_MINOR, mlos_sched.slots,
 		mlos_gpu_count());
 	return 0;
@@ -430,6 +457,7 @@ memory:
  */
 static void __exit mlos_module_exit(void)
 {
+	set_running(false);
 	misc_deregister(&mlos_device);
 	mlos_debugfs_exit();
 	mlos_tensor_exit();

@@ -159,6 +159,18 @@ void mlos_memory_evict_to(u64 target_pages, u32 *tensors, u64 *pages)
 	mutex_unlock(&mlos_memory.lock);
 }
 
+void mlos_memory_apply_limit(void)
+{
+	unsigned long limit = mlos_memory_limit_pages();
+	u32 unused = 0;
+
+	mutex_lock(&mlos_memory.lock);
+	if (limit)
+		evict_down_to(limit, NULL, &unused);
+	publish_resident();
+	mutex_unlock(&mlos_memory.lock);
+}
+
 /* Makes room in a control group that is full: the kernel's own reclaim there does not reach tensors. */
 static bool evict_in_group(struct mem_cgroup *memcg)
 {

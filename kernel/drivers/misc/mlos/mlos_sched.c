@@ -296,6 +296,13 @@ static void arm(u64 now_ns)
 			 next_ns > now_ns ? nsecs_to_jiffies(next_ns - now_ns) + 1 : 0);
 }
 
+void mlos_sched_apply_parameters(void)
+{
+	mutex_lock(&mlos_sched.lock);
+	mlos_sched_dispatch();
+	mutex_unlock(&mlos_sched.lock);
+}
+
 __poll_t mlos_sched_poll(struct mlos_file *file, struct file *filp, poll_table *wait)
 {
 	__poll_t mask;

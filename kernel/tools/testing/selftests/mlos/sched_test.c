@@ -379,6 +379,26 @@ static void a_client_that_never_says_done_loses_its_slot(void)
 	close(other);
 }
 
+/* Bug: a time-out that was set to free a slot did so only when something else happened. */
+static void a_new_time_out_counts_for_what_is_granted(void)
+{
+	int fd = dev();
+	uint64_t m = model(fd, "m"), held;
+	struct mlos_inference_start s;
+	struct mlos_inference_wait w;
+
+	set_parameter("slot_timeout_ms", "0");
+	EXPECT_EQ(hold_slots(fd, m, 0, &held), 0);
+	EXPECT_EQ(start(fd, m, MLOS_PRIO_NORMAL, 1, 0, &s), 0);
+	EXPECT_ERRNO(await(fd, s.inference_id, now_ns() + 50 * MS, &w), ETIME);
+	set_parameter("slot_timeout_ms", "100");
+	EXPECT_EQ(await(fd, s.inference_id, now_ns() + 5000 * MS, &w), 0);
+	set_parameter("slot_timeout_ms", "60000");
+	EXPECT_ERRNO(finish(fd, held), ECANCELED);
+	EXPECT_EQ(finish(fd, s.inference_id), 0);
+	close(fd);
+}
+
 static void batch_makes_room_for_the_upper_classes(void)
 {
 	int fd = dev();
@@ -632,6 +652,7 @@ static const struct tap_test tests[] = {
 	{ "a policy of the thread's own is left alone", a_policy_of_the_threads_own_is_left_alone },
 	{ "a gang is boosted and restored together", a_gang_is_boosted_and_restored_together },
 	{ "a client that never says DONE loses its slot", a_client_that_never_says_done_loses_its_slot },
+	{ "a new time-out counts for what is granted", a_new_time_out_counts_for_what_is_granted },
 	{ "BATCH makes room for the upper classes", batch_makes_room_for_the_upper_classes },
 	{ "models in use stay registered", models_in_use_stay_registered },
 	{ "latencies are learnt", latencies_are_learnt },

@@ -214,8 +214,13 @@ static void limit_evicts_then_refuses(void)
 	EXPECT_ERRNO(tensor(fd, 4 << 20, MLOS_TENSOR_POPULATE, -1, &plain), ENOMEM);
 	EXPECT_EQ(tensor_op(fd, MLOS_IOC_TENSOR_UNPIN, t[1].tensor_id, &op), 0);
 	EXPECT_EQ(tensor_op(fd, MLOS_IOC_TENSOR_PIN, t[2].tensor_id, &op), 0);
-	lseek(param, 0, SEEK_SET);
-	EXPECT(write(param, "0", 1) == 1);
+	EXPECT_EQ(tensor_op(fd, MLOS_IOC_TENSOR_UNPIN, t[0].tensor_id, &op), 0);
+	EXPECT_EQ(tensor_op(fd, MLOS_IOC_TENSOR_UNPIN, t[2].tensor_id, &op), 0);
+	EXPECT(resident() > 1 << 20);
+	/* A lower one counts at once. */
+	EXPECT(pwrite(param, "1", 1, 0) == 1);
+	EXPECT(resident() <= 1 << 20);
+	EXPECT(pwrite(param, "0", 1, 0) == 1);
 	close(param);
 	for (i = 0; i < 4; i++)
 		close(t[i].fd);
