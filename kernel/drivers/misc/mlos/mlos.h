@@ -115,6 +115,12 @@ struct mlos_model {
 	struct mlos_prefetcher *prefetcher;
 };
 
+/* Without a lock: a plan that is being set counts from the next inference on. */
+static inline bool mlos_model_has_plan(const struct mlos_model *model)
+{
+	return READ_ONCE(model->prefetcher);
+}
+
 struct mlos_model *mlos_model_get(struct mlos_file *file, u64 id); /* takes file->lock; with a reference, or NULL */
 void mlos_model_put(struct mlos_model *model);
 void mlos_models_release(struct mlos_file *file);

@@ -47,6 +47,12 @@ static struct mlos_inference *new_inference(struct mlos_file *file, u64 model_id
 	return i;
 }
 
+/* Its id when it has a plan, else 0: then there is nothing to follow. */
+static u64 planned(const struct mlos_model *model)
+{
+	return mlos_model_has_plan(model) ? model->node.id : 0;
+}
+
 static void discard(struct mlos_inference *i)
 {
 	mlos_gang_release(&i->gang);
@@ -79,7 +85,7 @@ long mlos_ioc_inference_start(struct mlos_file *file, void *arg)
 {
 	struct mlos_inference_start *a = arg;
 	struct mlos_inference *i;
-	u64 wait_ns;
+	u64 wait_ns, plan;
 	long ret = 0;
 
 	if (!start_valid(a))
@@ -106,14 +112,15 @@ long mlos_ioc_inference_start(struct mlos_file *file, void *arg)
 	a->state = i->granted_ns ? MLOS_INFERENCE_GRANTED : MLOS_INFERENCE_QUEUED;
 	a->predicted_wait_ns = i->granted_ns ? 0 : wait_ns;
 	a->boosted = mlos_gang_boosted(&i->gang);
+	plan = planned(i->model);
 	if (!i->granted_ns && (a->flags & MLOS_INFERENCE_NOWAIT)) {
 		mlos_sched_forget(i);
 		mlos_sched_publish();
 		ret = -EAGAIN;
 	}
 	mutex_unlock(&mlos_sched.lock);
-	if (!ret)
-		mlos_prefetch_start(file, a->model_id, a->inference_id);
+	if (!ret && plan)
+		mlos_prefetch_start(file, plan, a->inference_id);
 	return ret;
 }
 
@@ -135,7 +142,7 @@ static struct mlos_inference *find_told(struct mlos_file *file, u64 id, bool *an
 struct ended {
 	u64 duration_ns;
 	u32 met;
-	u64 model_id; /* 0 = there was no such inference */
+	u64 planned; /* the model when it has a plan, else 0 */
 	u64 granted_ns; /* 0 = it was not granted */
 };
 
@@ -148,7 +155,7 @@ static void fetch(struct mlos_inference *i, struct mlos_inference_wait *a, struc
 	mlos_sched_fetched(i);
 	if (!i->expired)
 		return;
-	e->model_id = i->model->node.id;
+	e->planned = planned(i->model);
 	mlos_sched_forget(i);
 }
 
@@ -169,8 +176,8 @@ static int try_fetch(struct mlos_file *file, struct mlos_inference_wait *a)
 		ret = -ENOENT;
 	}
 	mutex_unlock(&mlos_sched.lock);
-	if (e.model_id)
-		mlos_prefetch_end(file, e.model_id, a->granted_id, 0);
+	if (e.planned)
+		mlos_prefetch_end(file, e.planned, a->granted_id, 0);
 	return ret;
 }
 
@@ -218,7 +225,7 @@ static int done(struct mlos_file *file, u64 id, u32 flags, struct ended *e)
 	if (!i)
 		return -ENOENT;
 	reclaimed = i->reclaimed;
-	e->model_id = i->model->node.id;
+	e->planned = planned(i->model);
 	if (mlos_inference_granted(i)) {
 		e->granted_ns = i->granted_ns;
 		mlos_sched_finish(i, ktime_get_ns(), flags & MLOS_DONE_FAILED, &e->duration_ns, &e->met);
@@ -242,8 +249,8 @@ long mlos_ioc_inference_done(struct mlos_file *file, void *arg)
 	mutex_unlock(&mlos_sched.lock);
 	a->duration_ns = e.duration_ns;
 	a->deadline_met = e.met;
-	if (e.model_id)
-		mlos_prefetch_end(file, e.model_id, a->inference_id, e.granted_ns);
+	if (e.planned)
+		mlos_prefetch_end(file, e.planned, a->inference_id, e.granted_ns);
 	return ret;
 }
 
@@ -315,7 +322,7 @@ static void batch_run(struct mlos_file *file, struct mlos_batch_entry *e, struct
 			mlos_sched_forget(o->start);
 			e->result = -EAGAIN;
 		} else {
-			o->plan_start = o->start->model->node.id;
+			o->plan_start = planned(o->start->model);
 		}
 		o->start = NULL;
 	}
@@ -358,8 +365,8 @@ long mlos_ioc_inference_batch(struct mlos_file *file, void *arg)
 		a->failed += entries[n].result != 0;
 		if (objects[n].plan_start)
 			mlos_prefetch_start(file, objects[n].plan_start, entries[n].id);
-		if (objects[n].ended.model_id)
-			mlos_prefetch_end(file, objects[n].ended.model_id, entries[n].id, objects[n].ended.granted_ns);
+		if (objects[n].ended.planned)
+			mlos_prefetch_end(file, objects[n].ended.planned, entries[n].id, objects[n].ended.granted_ns);
 		if (objects[n].start)
 			discard(objects[n].start);
 		if (objects[n].model)

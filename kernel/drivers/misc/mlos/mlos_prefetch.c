@@ -71,7 +71,7 @@ void mlos_prefetch_drop(struct mlos_model *model)
 {
 	if (model->prefetcher)
 		destroy(model->prefetcher);
-	model->prefetcher = NULL;
+	WRITE_ONCE(model->prefetcher, NULL);
 }
 
 /* file->lock held. */
@@ -178,7 +178,7 @@ long mlos_ioc_plan_set(struct mlos_file *file, void *arg)
 		ret = PTR_ERR(p);
 	} else {
 		mlos_prefetch_drop(model);
-		model->prefetcher = p;
+		WRITE_ONCE(model->prefetcher, p);
 		watch(p);
 	}
 	mutex_unlock(&file->lock);

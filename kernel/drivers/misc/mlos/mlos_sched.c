@@ -94,7 +94,6 @@ static void boost(struct mlos_inference *i)
 
 static void grant(struct mlos_inference *i, u64 now_ns)
 {
-	mlos_queue_remove(&mlos_sched.queue, &i->qnode);
 	i->granted_ns = now_ns;
 	mlos_sched.slots_free -= i->threads;
 	mlos_sched.granted_count[i->priority]++;
@@ -152,6 +151,14 @@ static void expire_late(u64 now_ns)
 
 static void arm(u64 now_ns);
 
+/* After slots went to others. */
+static void settle(u64 now_ns)
+{
+	throttle_batch();
+	mlos_sched_publish();
+	arm(now_ns);
+}
+
 /* Grants what can start. What stands first waits for room even when something smaller behind it would fit: else it starves. */
 void mlos_sched_dispatch(void)
 {
@@ -165,15 +172,48 @@ void mlos_sched_dispatch(void)
 
 		if (!may_start(i, now_ns, aging_ns))
 			break;
+		mlos_queue_remove(&mlos_sched.queue, &i->qnode);
 		grant(i, now_ns);
 		tell(i);
 	}
-	throttle_batch();
-	mlos_sched_publish();
-	arm(now_ns);
+	settle(now_ns);
 }
 
 /* --- starting ------------------------------------------------------------------------------------------------------ */
+
+static void count_start(struct mlos_inference *i)
+{
+	i->model->active++;
+	mlos_sched.starts++;
+	trace_mlos_start(i->node.id, i->priority, i->threads, i->deadline_ns);
+}
+
+static int enqueue(struct mlos_inference *i, u64 now_ns, u64 *predicted_wait_ns)
+{
+	int ret;
+
+	*predicted_wait_ns = mlos_predict_wait(i->priority, i->deadline_ns, now_ns);
+	mlos_predict_at_start(i, now_ns + *predicted_wait_ns);
+	ret = mlos_queue_push(&mlos_sched.queue, &i->qnode, i->priority, i->deadline_ns, mlos_predict_work(i), now_ns);
+	if (ret)
+		return ret;
+	count_start(i);
+	mlos_sched_dispatch();
+	if (i->granted_ns)
+		return 0;
+	i->awaited = true;
+	i->file->awaited++;
+	if (i->expired)
+		tell(i);
+	return 0;
+}
+
+/* Nobody waits and there is room: as the queue would have it, without the way through it. */
+static bool starts_at_once(const struct mlos_inference *i)
+{
+	return mlos_queue_empty(&mlos_sched.queue) && i->threads <= mlos_sched.slots_free &&
+	       (i->priority != MLOS_PRIO_BATCH || !upper_runs());
+}
 
 int mlos_sched_submit(struct mlos_inference *i, u64 *predicted_wait_ns)
 {
@@ -185,25 +225,19 @@ int mlos_sched_submit(struct mlos_inference *i, u64 *predicted_wait_ns)
 	ret = mlos_idtable_add(&i->file->inferences, &i->node, mlos_new_id());
 	if (ret)
 		return -EAGAIN;
-	*predicted_wait_ns = mlos_predict_wait(i->priority, i->deadline_ns, now_ns);
-	mlos_predict_at_start(i, now_ns + *predicted_wait_ns);
 	i->started_ns = now_ns;
-	ret = mlos_queue_push(&mlos_sched.queue, &i->qnode, i->priority, i->deadline_ns, mlos_predict_work(i), now_ns);
-	if (ret) {
-		mlos_idtable_remove(&i->file->inferences, &i->node);
-		return ret;
-	}
-	i->model->active++;
-	mlos_sched.starts++;
-	trace_mlos_start(i->node.id, i->priority, i->threads, i->deadline_ns);
-	mlos_sched_dispatch();
-	if (i->granted_ns)
+	if (starts_at_once(i)) {
+		*predicted_wait_ns = 0;
+		mlos_predict_at_start(i, now_ns);
+		count_start(i);
+		grant(i, now_ns);
+		settle(now_ns);
 		return 0;
-	i->awaited = true;
-	i->file->awaited++;
-	if (i->expired)
-		tell(i);
-	return 0;
+	}
+	ret = enqueue(i, now_ns, predicted_wait_ns);
+	if (ret)
+		mlos_idtable_remove(&i->file->inferences, &i->node);
+	return ret;
 }
 
 /* --- ending ---------------------------------------------------------------------------------------------------------- */

@@ -63,6 +63,11 @@ static inline u32 mlos_queue_count(const struct mlos_queue *q, u32 klass)
 	return q->root[klass] ? q->root[klass]->sum.count : 0;
 }
 
+static inline bool mlos_queue_empty(const struct mlos_queue *q)
+{
+	return !q->root[0] && !q->root[1] && !q->root[2] && !q->root[3];
+}
+
 /* What would start before a node of that class and deadline that came now; without aging. */
 struct mlos_ahead mlos_queue_ahead(const struct mlos_queue *q, u32 klass, u64 deadline_ns);
 /* What starts before this queued node. */
