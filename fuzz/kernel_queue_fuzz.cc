@@ -66,7 +66,9 @@ void CheckPeek(const mlos_queue* q, const Model& model, uint64_t now, uint64_t a
 void CheckAhead(const Model& model, const mlos_ahead& got, const Waiting& of) {
   mlos_ahead ahead{};
   for (const auto& [node, w] : model) {
-    if (std::make_tuple(w.klass, Key(w.deadline), w.sequence) >= std::make_tuple(of.klass, Key(of.deadline), of.sequence)) continue;
+    if (std::make_tuple(w.klass, Key(w.deadline), w.sequence) >=
+        std::make_tuple(of.klass, Key(of.deadline), of.sequence))
+      continue;
     ++ahead.count;
     ahead.work_ns += std::min<uint64_t>(w.work, MLOS_QUEUE_MAX_WORK_NS);
   }
@@ -126,7 +128,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       case 2:
         if (model.erase(node)) mlos_queue_remove(&q, node);
         break;
-      case 3: {
+      default: {
         CheckPeek(&q, model, now, steps.Byte());
         const uint32_t klass = steps.Below(MLOS_CLASSES + 1);
         const uint64_t deadline = steps.Below(2) ? now + steps.Byte() : 0;

@@ -100,8 +100,8 @@ static void leave(void) { close(crowd); }
 static const struct {
   const char* name;
   void (*fn)(void);
-  int calls;        // a chunk
-  int round_trips;  // a call; records: one for the report of an execution
+  int calls;                             // a chunk
+  int round_trips;                       // a call; records: one for the report of an execution
   void (*before)(void), (*after)(void);  // each chunk
 } cases[] = {
     {"a device that does nothing", null_plain, kCalls, 1, NULL, NULL},
