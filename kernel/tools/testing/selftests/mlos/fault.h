@@ -44,26 +44,23 @@ static inline void fail_at(unsigned int n)
 		abort();
 }
 
-/* Whether the fault was hit; none is due afterwards. Reading copies to user memory, so it may hit the fault itself. */
-static inline bool fault_was_hit(void)
+/*
+ * How many more allocations would not have failed; none fails afterwards. -1: the answer could not be written, since reading copies to
+ * user memory and so may hit the fault itself.
+ */
+static inline long faults_left(void)
 {
 	char text[16] = "";
-	bool hit = pread(nth_fd, text, sizeof(text) - 1, 0) > 0 && text[0] == '0';
-
-	while (pwrite(nth_fd, "0", 1, 0) != 1)
-		;
-	return hit;
-}
-
-/* How many more allocations would not fail; none is to fail afterwards. */
-static inline unsigned int faults_left(void)
-{
-	char text[16] = "";
-	unsigned int left = pread(nth_fd, text, sizeof(text) - 1, 0) > 0 ? strtoul(text, NULL, 10) : 0;
+	long left = pread(nth_fd, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : -1;
 
 	while (pwrite(nth_fd, "0", 1, 0) != 1)
 		;
 	return left;
+}
+
+static inline bool fault_was_hit(void)
+{
+	return faults_left() == 0;
 }
 
 #define NO_INJECTION "the kernel was built without fault injection"

@@ -151,13 +151,13 @@ static void unloading_awaits_what_is_still_read(void)
 static unsigned int allocations_until_init(void)
 {
 	const unsigned int many = 1U << 30;
-	unsigned int left;
 	bool refused;
+	long left;
 
 	fail_at(many);
 	refused = load(REFUSED_AT_ONCE) && errno == EINVAL;
 	left = faults_left();
-	return refused ? many - left : 0;
+	return refused && left > 0 ? many - left : 0;
 }
 
 /* Each of the module's own allocations fails once, and some that the kernel makes for it just before and afterwards. */

@@ -8,17 +8,6 @@
 
 #define PAGE 4096ULL
 
-static uint64_t resident(void)
-{
-	char text[64] = "";
-	int fd = open("/sys/class/misc/mlos-ml/resident_bytes", O_RDONLY);
-
-	if (read(fd, text, sizeof(text) - 1) < 0)
-		return ~0ULL;
-	close(fd);
-	return strtoull(text, NULL, 10);
-}
-
 static void memory_is_shared_between_processes(void)
 {
 	int fd = dev(), status;
@@ -53,10 +42,10 @@ static void memory_outlives_the_id_and_the_open_file_while_mapped(void)
 	int fd = dev();
 	struct mlos_tensor_alloc t;
 	volatile uint8_t *p;
-	uint64_t before = resident();
+	uint64_t before = figure("resident_bytes");
 
 	EXPECT_EQ(tensor(fd, 4 * PAGE, MLOS_TENSOR_POPULATE, -1, &t), 0);
-	EXPECT_EQ(resident(), before + 4 * PAGE);
+	EXPECT_EQ(figure("resident_bytes"), before + 4 * PAGE);
 	p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, t.fd, 0);
 	p[0] = 42;
 	EXPECT_EQ(tensor_free(fd, t.tensor_id), 0);
@@ -65,7 +54,7 @@ static void memory_outlives_the_id_and_the_open_file_while_mapped(void)
 	close(fd);
 	EXPECT_EQ(p[0], 42);
 	munmap((void *)p, 4 * PAGE);
-	EXPECT_EQ(resident(), before);
+	EXPECT_EQ(figure("resident_bytes"), before);
 }
 
 static void backed_content_is_evicted_and_read_again(void)
@@ -181,14 +170,14 @@ static void least_recently_used_goes_first(void)
 		state_of(fd, t[i].tensor_id);
 	}
 	state_of(fd, t[0].tensor_id); /* now the second is the oldest */
-	EXPECT_EQ(trim(fd, resident() - 4 * PAGE).evicted, 1);
+	EXPECT_EQ(trim(fd, figure("resident_bytes") - 4 * PAGE).evicted, 1);
 	for (i = 0; i < 3; i++) {
 		struct mlos_tensor_op op = { .size = sizeof(op), .tensor_id = t[i].tensor_id };
 
 		/* Asks without waiting: the answer is the state at the call or a little later. */
 		EXPECT_EQ(ioctl(fd, MLOS_IOC_TENSOR_UNPIN, &op), -1);
 	}
-	EXPECT_EQ(resident() % (4 * PAGE), 0);
+	EXPECT_EQ(figure("resident_bytes") % (4 * PAGE), 0);
 	for (i = 0; i < 3; i++)
 		close(t[i].fd);
 	close(file);
@@ -207,7 +196,7 @@ static void limit_evicts_then_refuses(void)
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(tensor(fd, 700 * 1024, MLOS_TENSOR_BACKED | MLOS_TENSOR_READONLY | MLOS_TENSOR_POPULATE, file,
 				 &t[i]), 0);
-	EXPECT(resident() <= 2 << 20);
+	EXPECT(figure("resident_bytes") <= 2 << 20);
 	EXPECT_EQ(tensor_op(fd, MLOS_IOC_TENSOR_PIN, t[0].tensor_id, &op), 0);
 	EXPECT_EQ(tensor_op(fd, MLOS_IOC_TENSOR_PIN, t[1].tensor_id, &op), 0);
 	EXPECT_ERRNO(tensor_op(fd, MLOS_IOC_TENSOR_PIN, t[2].tensor_id, &op), ENOMEM);
@@ -216,10 +205,10 @@ static void limit_evicts_then_refuses(void)
 	EXPECT_EQ(tensor_op(fd, MLOS_IOC_TENSOR_PIN, t[2].tensor_id, &op), 0);
 	EXPECT_EQ(tensor_op(fd, MLOS_IOC_TENSOR_UNPIN, t[0].tensor_id, &op), 0);
 	EXPECT_EQ(tensor_op(fd, MLOS_IOC_TENSOR_UNPIN, t[2].tensor_id, &op), 0);
-	EXPECT(resident() > 1 << 20);
+	EXPECT(figure("resident_bytes") > 1 << 20);
 	/* A lower one counts at once. */
 	EXPECT(pwrite(param, "1", 1, 0) == 1);
-	EXPECT(resident() <= 1 << 20);
+	EXPECT(figure("resident_bytes") <= 1 << 20);
 	EXPECT(pwrite(param, "0", 1, 0) == 1);
 	close(param);
 	for (i = 0; i < 4; i++)
@@ -237,14 +226,14 @@ static void equal_read_only_content_is_kept_once(void)
 	uint8_t *p;
 
 	trim(fd, 0);
-	before = resident();
+	before = figure("resident_bytes");
 	EXPECT_EQ(tensor(fd, 8 * PAGE, flags, a, &ta), 0);
 	EXPECT_EQ(tensor(fd, 8 * PAGE, flags, b, &tb), 0);
 	EXPECT_EQ(tensor(fd, 8 * PAGE, flags, c, &tc), 0);
 	state_of(fd, ta.tensor_id);
 	EXPECT(state_of(fd, tb.tensor_id).state & MLOS_TENSOR_STATE_SHARED);
 	EXPECT(!(state_of(fd, tc.tensor_id).state & MLOS_TENSOR_STATE_SHARED));
-	EXPECT_EQ(resident(), before + 16 * PAGE);
+	EXPECT_EQ(figure("resident_bytes"), before + 16 * PAGE);
 	close(ta.fd);
 	EXPECT_EQ(tensor_free(fd, ta.tensor_id), 0);
 	p = mmap(NULL, 8 * PAGE, PROT_READ, MAP_SHARED, tb.fd, 0);
@@ -352,7 +341,7 @@ static void simulated_accelerators_have_a_pool_that_compacts(void)
 
 static void a_killed_process_leaves_nothing(void)
 {
-	uint64_t before = resident();
+	uint64_t before = figure("resident_bytes");
 	int status;
 
 	if (fork() == 0) {
@@ -367,7 +356,7 @@ static void a_killed_process_leaves_nothing(void)
 	}
 	wait(&status);
 	EXPECT(WIFSIGNALED(status));
-	EXPECT_EQ(resident(), before);
+	EXPECT_EQ(figure("resident_bytes"), before);
 }
 
 /* Bug: ftruncate() made fstat() tell a size that the tensor does not have. */
@@ -495,13 +484,13 @@ static void memory_lives_until_its_last_descriptor_goes(void)
 	int fd = dev();
 	struct mlos_tensor_alloc t;
 	struct mlos_tensor_share a, b;
-	uint64_t before = resident();
+	uint64_t before = figure("resident_bytes");
 	uint8_t *p;
 
 	EXPECT_EQ(tensor(fd, 4 * PAGE, MLOS_TENSOR_POPULATE, -1, &t), 0);
 	/* With no descriptor left the id alone keeps it. */
 	close(t.fd);
-	EXPECT_EQ(resident(), before + 4 * PAGE);
+	EXPECT_EQ(figure("resident_bytes"), before + 4 * PAGE);
 	EXPECT_EQ(tensor_share(fd, t.tensor_id, 0, &a), 0);
 	EXPECT_EQ(tensor_share(fd, t.tensor_id, MLOS_SHARE_READONLY, &b), 0);
 	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, a.fd, 0);
@@ -511,13 +500,13 @@ static void memory_lives_until_its_last_descriptor_goes(void)
 	close(a.fd);
 	EXPECT_EQ(tensor_free(fd, t.tensor_id), 0);
 	close(fd);
-	EXPECT_EQ(resident(), before + 4 * PAGE);
+	EXPECT_EQ(figure("resident_bytes"), before + 4 * PAGE);
 	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, b.fd, 0);
 	EXPECT(p != MAP_FAILED);
 	close(b.fd);
 	EXPECT_EQ(p[0], 42);
 	munmap(p, PAGE);
-	EXPECT_EQ(resident(), before);
+	EXPECT_EQ(figure("resident_bytes"), before);
 }
 
 static const struct tap_test tests[] = {
