@@ -87,12 +87,7 @@ Result<std::unique_ptr<TensorBuffer>> FailoverBackend::Allocate(const BufferOpti
   while (true) {
     Place place{.backend = current()};
     if (options.model != 0) {
-      const Result<Place> of_model = Find(options.model);
-      if (!of_model.ok()) {
-        if (LetGo(place.backend, of_model.status())) continue;
-        return of_model.status();
-      }
-      place = *of_model;
+      MLOS_ASSIGN_OR_RETURN(place, FindOrLetGo(options.model));
     }
     BufferOptions mine = options;
     mine.model = place.model;
@@ -113,15 +108,11 @@ Result<uint64_t> FailoverBackend::RegisterModel(const std::string& name) {
     id = ++last_model_;
     models_[id].name = name;
   }
-  while (true) {
-    const Result<Place> place = Find(id);
-    if (place.ok()) return id;
-    const bool again = LetGo(current(), place.status());
-    MutexLock lock(mu_);
-    if (again) continue;
-    models_.erase(id);
-    return place.status();
-  }
+  const Result<Place> place = FindOrLetGo(id);
+  if (place.ok()) return id;
+  MutexLock lock(mu_);
+  models_.erase(id);
+  return place.status();
 }
 
 Result<FailoverBackend::Place> FailoverBackend::Find(uint64_t model) {
@@ -136,6 +127,14 @@ Result<FailoverBackend::Place> FailoverBackend::Find(uint64_t model) {
   return Place{backend, id};
 }
 
+Result<FailoverBackend::Place> FailoverBackend::FindOrLetGo(uint64_t model) {
+  while (true) {
+    const std::shared_ptr<Backend> used = current();
+    Result<Place> place = Find(model);
+    if (place.ok() || !LetGo(used, place.status())) return place;
+  }
+}
+
 Status FailoverBackend::UnregisterModel(uint64_t model) {
   MLOS_ASSIGN_OR_RETURN(const Place place, Find(model));
   const Status status = place.backend->UnregisterModel(place.model);
@@ -147,17 +146,13 @@ Status FailoverBackend::UnregisterModel(uint64_t model) {
 
 Result<std::unique_ptr<Execution>> FailoverBackend::Begin(const ExecutionOptions& options) {
   while (true) {
-    const Result<Place> place = Find(options.model);
-    if (!place.ok()) {
-      if (LetGo(current(), place.status())) continue;
-      return place.status();
-    }
+    MLOS_ASSIGN_OR_RETURN(const Place place, FindOrLetGo(options.model));
     ExecutionOptions mine = options;
-    mine.model = place->model;
-    Result<std::unique_ptr<Execution>> execution = place->backend->Begin(mine);
+    mine.model = place.model;
+    Result<std::unique_ptr<Execution>> execution = place.backend->Begin(mine);
     if (execution.ok())
-      return std::unique_ptr<Execution>(new KeptExecution(place->backend, std::move(*execution)));
-    if (!LetGo(place->backend, execution.status())) return execution;
+      return std::unique_ptr<Execution>(new KeptExecution(place.backend, std::move(*execution)));
+    if (!LetGo(place.backend, execution.status())) return execution;
   }
 }
 

@@ -49,6 +49,8 @@ class FailoverBackend final : public Backend {
   std::shared_ptr<Backend> current() const;
   // Where the model is, registered there when it was not.
   Result<Place> Find(uint64_t model);
+  // The same; in the second backend when the first turns out to be gone.
+  Result<Place> FindOrLetGo(uint64_t model);
   // True when `failed` means that the first backend is gone; it is let go then.
   bool LetGo(const std::shared_ptr<Backend>& used, const Status& failed);
 
