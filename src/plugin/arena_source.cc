@@ -34,7 +34,7 @@ Result<Arena> ArenaSource::FromBackend(Use use, uint64_t size_bytes) {
   return Arena{std::move(memory), buffer};
 }
 
-Result<Arena> ArenaSource::Make(Use use, uint64_t size_bytes, const WarnFn& warn) {
+Result<Arena> ArenaSource::Make(Use use, uint64_t size_bytes) {
   Status refused;
   if (backend_ != nullptr && !avoid_module_) {
     Result<Arena> arena = FromBackend(use, size_bytes);
@@ -45,9 +45,9 @@ Result<Arena> ArenaSource::Make(Use use, uint64_t size_bytes, const WarnFn& warn
                         use == Use::kInputs
                             ? os::SharedMemory::CreateReadOnlyForOthers(NameOf(use), size_bytes)
                             : os::SharedMemory::Create(NameOf(use), size_bytes));
-  if (!refused.ok() && !std::exchange(warned_, true) && warn) {
-    warn("tensors of this model's worker lie in memory of its own, not in that of the backend: " +
-         refused.message());
+  if (!refused.ok() && !std::exchange(warned_, true) && warn_) {
+    warn_("tensors of this model's worker lie in memory of its own, not in that of the backend: " +
+          refused.message());
   }
   return Arena{std::move(memory), {}};
 }

@@ -31,12 +31,12 @@ class ArenaSource {
   };
   using WarnFn = std::function<void(const std::string&)>;
 
-  // `backend` may be null, and outlives this else. `model` may be null: the arenas are listed under no name.
-  ArenaSource(resources::Backend* backend, std::shared_ptr<const BackendModel> model)
-      : backend_(backend), model_(std::move(model)) {}
+  // `backend` may be null, and outlives this else. `model` may be null: the arenas are listed under no name. `warn`, which may be empty,
+  // is told the first time that the backend has nothing to give.
+  ArenaSource(resources::Backend* backend, std::shared_ptr<const BackendModel> model, WarnFn warn)
+      : backend_(backend), model_(std::move(model)), warn_(std::move(warn)) {}
 
-  // `warn`, which may be empty, is told the first time that the backend has nothing to give.
-  Result<Arena> Make(Use use, uint64_t size_bytes, const WarnFn& warn);
+  Result<Arena> Make(Use use, uint64_t size_bytes);
   // From now on without the module.
   void AvoidModule() { avoid_module_ = true; }
   bool avoids_module() const { return avoid_module_; }
@@ -49,6 +49,7 @@ class ArenaSource {
 
   resources::Backend* const backend_;
   const std::shared_ptr<const BackendModel> model_;
+  const WarnFn warn_;
   bool avoid_module_ = false;
   bool warned_ = false;
 };

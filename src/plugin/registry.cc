@@ -163,9 +163,9 @@ class Registry final : public PluginRegistry {
   // A worker for a question, not for requests.
   Result<std::unique_ptr<WorkerProcess>> StartWorker(const std::string& title,
                                                      const WorkerSettings& settings) const {
-    ArenaSource arenas(nullptr, nullptr);
-    MLOS_ASSIGN_OR_RETURN(Arena inputs, arenas.Make(ArenaSource::Use::kInputs, kNoTensors, {}));
-    MLOS_ASSIGN_OR_RETURN(Arena outputs, arenas.Make(ArenaSource::Use::kOutputs, kNoTensors, {}));
+    ArenaSource arenas(nullptr, nullptr, {});
+    MLOS_ASSIGN_OR_RETURN(Arena inputs, arenas.Make(ArenaSource::Use::kInputs, kNoTensors));
+    MLOS_ASSIGN_OR_RETURN(Arena outputs, arenas.Make(ArenaSource::Use::kOutputs, kNoTensors));
     auto log = [log = options_.log, title](const worker::LogLine& line) {
       if (log) log(static_cast<LogLevel>(std::min(line.level, 3U)), title, line.text);
     };

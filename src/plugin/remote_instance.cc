@@ -32,7 +32,8 @@ int64_t NowNs() { return Clock::Real().MonotonicNs(); }
 RemoteInstance::RemoteInstance(RemoteModel model)
     : model_(std::move(model)),
       boost_(model_.settings.boost),
-      arenas_(model_.backend, model_.backend_model),
+      arenas_(model_.backend, model_.backend_model,
+              [this](const std::string& text) { Log(LogLevel::kWarning, text); }),
       policy_(model_.settings.max_crashes) {}
 
 Result<std::unique_ptr<Instance>> RemoteInstance::Load(RemoteModel model) {

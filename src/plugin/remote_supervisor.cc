@@ -71,9 +71,7 @@ void RemoteInstance::Supervise(std::promise<Status> loaded) {
 }
 
 Result<RemoteInstance::Inputs> RemoteInstance::MakeInputs() {
-  MLOS_ASSIGN_OR_RETURN(Arena arena,
-                        arenas_.Make(ArenaSource::Use::kInputs, model_.settings.arena_bytes,
-                                     [this](const std::string& text) { Log(LogLevel::kWarning, text); }));
+  MLOS_ASSIGN_OR_RETURN(Arena arena, arenas_.Make(ArenaSource::Use::kInputs, model_.settings.arena_bytes));
   return Inputs{std::make_shared<worker::SharedArena>(std::move(arena.memory)), std::move(arena.buffer)};
 }
 
@@ -113,9 +111,7 @@ Status RemoteInstance::StartProcess(Worker* worker) {
     }
     AddCache(*model_.cache, model_.plugin.path, worker->draft.get(), &settings, &options);
   }
-  MLOS_ASSIGN_OR_RETURN(Arena outputs,
-                        arenas_.Make(ArenaSource::Use::kOutputs, settings.arena_bytes,
-                                     [this](const std::string& text) { Log(LogLevel::kWarning, text); }));
+  MLOS_ASSIGN_OR_RETURN(Arena outputs, arenas_.Make(ArenaSource::Use::kOutputs, settings.arena_bytes));
   worker->outputs = outputs.buffer;
   const std::string title = model_.plugin.id + " " + model_.load.model_path.string();
   MLOS_ASSIGN_OR_RETURN(worker->process, WorkerProcess::Start(settings, title, worker->inputs.arena,
