@@ -30,9 +30,7 @@ constexpr uint64_t kMaxConfigBytes = 16U << 20U;
 constexpr char kGgufFile[] = "model.gguf";
 
 bool Holds(const package::Install& install, const std::string& path) {
-  const auto files = install.files();
-  return std::any_of(files.begin(), files.end(),
-                     [&](const package::PackageFile& file) { return file.path == path; });
+  return package::FindFile(install.files(), path) != nullptr;
 }
 
 std::string Now() {

@@ -150,11 +150,8 @@ Result<bool> Installer::IsUpToDate(const package::InstalledPackage& existing,
   const auto& conversion = existing.manifest.conversion;
   if (!options_.quantize.empty() && conversion && conversion->quantization != options_.quantize) return false;
   for (const std::string& weights : selection.weights) {
-    const auto is_it = [&](const package::PackageFile& file) { return file.path == weights; };
-    const auto& files = existing.manifest.files;
-    const bool converted =
-        conversion && std::any_of(conversion->sources.begin(), conversion->sources.end(), is_it);
-    if (!converted && !std::any_of(files.begin(), files.end(), is_it)) return false;
+    const bool converted = conversion && package::FindFile(conversion->sources, weights) != nullptr;
+    if (!converted && package::FindFile(existing.manifest.files, weights) == nullptr) return false;
   }
   return true;
 }
@@ -318,8 +315,7 @@ Result<package::Conversion> Installer::ConvertElsewhere(package::Install* instal
   const std::vector<package::PackageFile> own = install->files();
   MLOS_ASSIGN_OR_RETURN(const std::vector<std::string> made, os::ListDirectory(request.out));
   for (const std::string& name : made) {
-    const auto is_it = [&](const package::PackageFile& file) { return file.path == name; };
-    if (std::any_of(own.begin(), own.end(), is_it)) continue;
+    if (package::FindFile(own, name) != nullptr) continue;
     MLOS_ASSIGN_OR_RETURN(const os::FileInfo info, os::Stat(request.out / name));
     if (!info.is_regular) continue;
     MLOS_ASSIGN_OR_RETURN(const package::PackageFile file, install->AddCopy(name, request.out / name));

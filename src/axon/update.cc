@@ -82,10 +82,8 @@ class Updater {
     const package::Manifest& manifest = package_.manifest;
     for (const convert::ConvertedGraph& graph : converted_.graphs) {
       const std::string now = package::Sha256Hex(graph.onnx);
-      const auto before =
-          std::find_if(manifest.files.begin(), manifest.files.end(),
-                       [&](const package::PackageFile& file) { return file.path == graph.file; });
-      const std::string old = before == manifest.files.end() ? "none" : before->sha256;
+      const package::PackageFile* before = package::FindFile(manifest.files, graph.file);
+      const std::string old = before == nullptr ? "none" : before->sha256;
       if (old != now)
         outcome_.changes.push_back(graph.file + " " + old.substr(0, 12) + " -> " + now.substr(0, 12));
     }

@@ -434,6 +434,11 @@ Status WantOneOf(const std::string& key, const std::string& text,
 
 }  // namespace
 
+const PackageFile* FindFile(std::span<const PackageFile> files, std::string_view path) {
+  const auto it = std::ranges::find(files, path, &PackageFile::path);
+  return it == files.end() ? nullptr : &*it;
+}
+
 Status CheckServing(const ServingSpec& serving) {
   MLOS_RETURN_IF_ERROR(WantOneOf("isolation", serving.isolation, kIsolations));
   MLOS_RETURN_IF_ERROR(WantOneOf("batching", serving.batching, kBatchings));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,9 @@ struct PackageFile {
 
   bool operator==(const PackageFile&) const = default;
 };
+
+// Null when none has that path. Points into `files`.
+const PackageFile* FindFile(std::span<const PackageFile> files, std::string_view path);
 
 struct ExecutionFile {
   std::string path;
